@@ -1,0 +1,403 @@
+"""The ledger: each claim of a document, checked against a number measured while the document runs.
+
+A YAML file states every claim once, with its tolerance and the reason for that tolerance. A notebook
+measures, calls `Ledger.check`, and so shows a verdict, leaves a machine-readable record in the cell's output,
+and stops if the claim does not hold. This module knows nothing of any particular document.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import html
+import math
+import numbers
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+MIME_TYPE = "application/vnd.centralspin.claim+json"
+"""Type under which a check leaves its record in a notebook's output."""
+
+RECORD_ONLY = "CENTRALSPIN_CLAIMS"
+"""Environment variable; with the value ``record``, a claim that fails is recorded and does not raise."""
+
+KINDS = ("verified", "corrected", "beyond")
+RELATIONS = ("within", "relative", "at-most", "at-least", "below", "above", "true")
+WITH_TOLERANCE = ("within", "relative")
+
+_COMPARISON = {"at-most": "at most", "at-least": "at least", "below": "below", "above": "above"}
+_REQUIRED = ("id", "chapter", "where", "kind", "says", "quantity", "relation")
+_OPTIONAL = ("expected", "tolerance", "because", "holds-for")
+_BADGE = {
+    True: ("✓", "holds", "#1a6b3c"),
+    False: ("✗", "fails", "#a32020"),
+    None: ("–", "not applicable", "#565c65"),
+}
+
+
+class ClaimFailed(AssertionError):
+    """A measured value contradicts a claim."""
+
+
+class LedgerError(ValueError):
+    """The ledger's file, or the way it is used, is not valid."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """One claim as the ledger's file states it.
+
+    Attributes
+    ----------
+    id, chapter, where, says, quantity
+        Unique name; chapter that checks it; place in the source; the claim in words; what is measured.
+    kind : {"verified", "corrected", "beyond"}
+        Stated by the source; stated there with an error that is corrected here; not in the source.
+    relation : str
+        One of `RELATIONS`, between the measured and the expected value.
+    expected, tolerance
+        The number to compare with, and the deviation allowed by ``within`` (absolute) and ``relative``.
+    because : str
+        Why that tolerance or limit.
+    holds_for : {"paper", "any"}
+        Whether the claim is about the source's parameters only.
+    """
+
+    id: str
+    chapter: str
+    where: str
+    kind: str
+    says: str
+    quantity: str
+    relation: str
+    expected: float | bool
+    tolerance: float | None = None
+    because: str = ""
+    holds_for: Literal["paper", "any"] = "paper"
+
+    @property
+    def requirement(self) -> str:
+        """What the measured value must be, in words: ``within 0.01 of -1``."""
+        if self.relation == "true":
+            return "true"
+        if self.relation == "within":
+            return f"within {number(self.tolerance)} of {number(self.expected)}"
+        if self.relation == "relative":
+            return f"within {number(self.tolerance)} × |{number(self.expected)}| of {number(self.expected)}"
+        return f"{_COMPARISON[self.relation]} {number(self.expected)}"
+
+
+def number(value: object) -> str:
+    """Write a number for a reader: six significant digits, a true minus sign is left to the typesetter."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def evaluate(claim: Claim, measured: float | bool) -> bool:
+    """Decide afresh whether a measured value satisfies a claim.
+
+    Parameters
+    ----------
+    claim : Claim
+        The claim.
+    measured : float or bool
+        The value; a NaN satisfies nothing.
+
+    Returns
+    -------
+    bool
+        Whether the claim holds.
+    """
+    measured = float(measured) if isinstance(measured, str) else measured  # "inf", as records write it
+    if claim.relation == "true":
+        return measured is True
+    deviation = abs(measured - claim.expected)
+    if claim.relation == "within":
+        return bool(deviation <= (claim.tolerance or 0.0))
+    if claim.relation == "relative":
+        return bool(deviation <= (claim.tolerance or 0.0) * abs(claim.expected))
+    return {
+        "at-most": measured <= claim.expected,
+        "at-least": measured >= claim.expected,
+        "below": measured < claim.expected,
+        "above": measured > claim.expected,
+    }[claim.relation]
+
+
+def read_claims(path: str | Path) -> tuple[dict[str, Claim], dict[str, dict[str, Any]]]:
+    """Read and validate a ledger's file.
+
+    Parameters
+    ----------
+    path : str or Path
+        YAML file with the keys ``chapters`` and ``claims``.
+
+    Returns
+    -------
+    claims : dict
+        Claims by id, in the file's order.
+    chapters : dict
+        Per chapter its ``parameters`` (those of the source) and its ``about`` line, where given.
+
+    Raises
+    ------
+    LedgerError
+        If the file is missing or an entry is not valid.
+    """
+    try:
+        import yaml
+    except ImportError as error:
+        raise LedgerError("Reading a ledger needs PyYAML: install centralspin[book].") from error
+    path = Path(path)
+    if not path.is_file():
+        raise LedgerError(f"The ledger's file `{path}` must exist, but there is none.")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise LedgerError(f"`{path}` must be valid YAML, but is not: {error}") from error
+    if not isinstance(content, dict) or not set(content) <= {"chapters", "claims"}:
+        raise LedgerError(f"`{path}` must hold the keys `chapters` and `claims` and no other.")
+
+    chapters: dict[str, dict[str, Any]] = {}
+    for name, entry in (content.get("chapters") or {}).items():
+        entry = entry or {}
+        if not isinstance(entry, dict) or not set(entry) <= {"parameters", "about"}:
+            raise LedgerError(f"Chapter `{name}` must have the keys `parameters` and `about` only.")
+        chapters[name] = {"parameters": entry.get("parameters") or {}, "about": entry.get("about") or ""}
+
+    claims: dict[str, Claim] = {}
+    for position, entry in enumerate(content.get("claims") or [], start=1):
+        claim = _claim(entry, position)
+        if claim.id in claims:
+            raise LedgerError(f"Claim ids must be unique, but `{claim.id}` occurs twice.")
+        if claim.chapter not in chapters:
+            raise LedgerError(
+                f"Claim `{claim.id}`: chapter `{claim.chapter}` must be listed under `chapters`."
+            )
+        claims[claim.id] = claim
+    return claims, chapters
+
+
+def _claim(entry: object, position: int) -> Claim:
+    """Validate one entry of the file and make it a `Claim`."""
+    if not isinstance(entry, dict):
+        raise LedgerError(f"Claim number {position} must be a mapping, but is {entry!r}.")
+    name = f"Claim `{entry.get('id', f'number {position}')}`"
+
+    def require(condition: bool, sentence: str) -> None:
+        if not condition:
+            raise LedgerError(f"{name}: {sentence}")
+
+    missing = [key for key in _REQUIRED if key not in entry]
+    unknown = sorted(set(entry) - {*_REQUIRED, *_OPTIONAL})
+    require(not missing, f"key `{', '.join(missing)}` is missing.")
+    require(not unknown, f"key `{', '.join(map(str, unknown))}` is unknown.")
+    # YAML reads an unquoted `true` as a boolean; both spellings of that relation are meant.
+    relation = "true" if entry["relation"] is True else entry["relation"]
+    texts = {key: entry[key] for key in ("id", "chapter", "where", "kind", "says", "quantity")}
+    for key, text in texts.items():
+        require(isinstance(text, str) and bool(text.strip()), f"`{key}` must be text, but is {text!r}.")
+    require(
+        re.fullmatch(r"[a-z0-9][a-z0-9.-]*", texts["id"]) is not None,
+        "`id` must consist of lower-case letters, digits, dots and hyphens.",
+    )
+    require(texts["kind"] in KINDS, f"`kind` must be one of {', '.join(KINDS)}, but is {texts['kind']!r}.")
+    require(relation in RELATIONS, f"`relation` must be one of {', '.join(RELATIONS)}, but is {relation!r}.")
+    holds_for = entry.get("holds-for", "paper")
+    require(holds_for in ("paper", "any"), f"`holds-for` must be paper or any, but is {holds_for!r}.")
+    because = entry.get("because", "")
+    require(isinstance(because, str), f"`because` must be text, but is {because!r}.")
+
+    expected: float | bool = True
+    tolerance: float | None = None
+    if relation == "true":
+        require(entry.get("expected", True) is True, "relation true has no `expected` value.")
+    else:
+        require("expected" in entry, f"relation {relation} needs an `expected` number.")
+        expected = _number(entry["expected"], f"{name}: `expected`")
+        require(bool(because.strip()), "`because` must say why that tolerance or limit.")
+    if relation in WITH_TOLERANCE:
+        require("tolerance" in entry, f"relation {relation} needs a `tolerance`.")
+        tolerance = _number(entry["tolerance"], f"{name}: `tolerance`")
+        require(0 < tolerance < math.inf, f"`tolerance` must be positive and finite, but is {tolerance}.")
+        require(math.isfinite(expected), f"`expected` must be finite, but is {expected}.")
+        require(relation != "relative" or expected != 0, "relation relative needs a non-zero `expected`.")
+    else:
+        require("tolerance" not in entry, f"relation {relation} takes no `tolerance`.")
+    return Claim(
+        **texts,
+        relation=relation,
+        expected=expected,
+        tolerance=tolerance,
+        because=because.strip(),
+        holds_for=holds_for,
+    )
+
+
+def _number(value: object, name: str) -> float:
+    """Make an entry a number; YAML takes ``1e-8`` (no point, no sign) for text, so text is converted too."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = float(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
+        raise LedgerError(f"{name} must be a number, but is {value!r}.")
+    return value
+
+
+class Ledger:
+    """The claims of one chapter, to be checked one by one.
+
+    Parameters
+    ----------
+    path : str or Path
+        The YAML file.
+    chapter : str
+        Name of the chapter, as the file lists it.
+    parameters : mapping, optional
+        The chapter's parameters as they are in this run. Where one differs from the file's, claims that hold
+        for the source's parameters only are reported as not applicable.
+
+    Raises
+    ------
+    LedgerError
+        If the file is not valid, the chapter unknown, or the parameters not those the file lists.
+    """
+
+    def __init__(
+        self, path: str | Path, chapter: str, parameters: Mapping[str, object] | None = None
+    ) -> None:
+        self._all, chapters = read_claims(path)
+        if chapter not in chapters:
+            raise LedgerError(
+                f"Argument `chapter` must be one of {', '.join(chapters) or 'none'}, but is {chapter!r}."
+            )
+        self.chapter = chapter
+        self.claims = {name: claim for name, claim in self._all.items() if claim.chapter == chapter}
+        self.records: dict[str, dict[str, Any]] = {}
+        original = chapters[chapter]["parameters"]
+        given = dict(parameters or {})
+        if set(given) != set(original):
+            raise LedgerError(
+                f"Argument `parameters` must have the keys {sorted(original)}, but has {sorted(given)}."
+            )
+        self.changed = [
+            f"{name} = {plain(given[name])}"
+            for name in original
+            if plain(given[name]) != plain(original[name])
+        ]
+
+    def check(self, id: str, measured: object) -> None:
+        """Compare a measured value with a claim, show the verdict, and raise if the claim fails.
+
+        Parameters
+        ----------
+        id : str
+            The claim's id.
+        measured : real number or bool
+            The value, a Python or NumPy scalar.
+
+        Raises
+        ------
+        ClaimFailed
+            If the claim does not hold.
+        LedgerError
+            If the claim is unknown, another chapter's, or checked already.
+        TypeError
+            If the value is not a real scalar.
+        """
+        if id not in self._all:
+            raise LedgerError(f"Argument `id` must be a claim of the ledger, but {id!r} is unknown.")
+        if id not in self.claims:
+            raise LedgerError(
+                f"Claim `{id}` belongs to chapter {self._all[id].chapter!r}, not {self.chapter!r}."
+            )
+        if id in self.records:
+            raise LedgerError(f"Claim `{id}` must be checked once, but is checked again.")
+        claim = self.claims[id]
+        value = _scalar(measured, boolean=claim.relation == "true")
+        applicable = claim.holds_for == "any" or not self.changed
+        holds = evaluate(claim, value) if applicable else None
+        self.records[id] = record = make_record(claim, value, holds)
+        _show(record, claim, self.changed)
+        if holds is False and os.environ.get(RECORD_ONLY) != "record":
+            raise ClaimFailed(_sentence(claim, value))
+
+
+def plain(value: object) -> object:
+    """Turn NumPy values and tuples into the plain numbers and lists that YAML has."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def make_record(claim: Claim, measured: float | bool, holds: bool | None) -> dict[str, Any]:
+    """Return what a check leaves behind; JSON has no infinities, so those are written as text."""
+    record = {key: value for key, value in dataclasses.asdict(claim).items() if key != "holds_for"}
+    record["measured"] = measured if isinstance(measured, bool) or math.isfinite(measured) else str(measured)
+    record["holds"] = holds
+    if not isinstance(claim.expected, bool) and not math.isfinite(claim.expected):
+        record["expected"] = str(claim.expected)
+    return record
+
+
+def _scalar(value: object, *, boolean: bool) -> float | bool:
+    """Return a plain number or truth value, or say in one sentence why it is none."""
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        value = value.item()
+    if isinstance(value, bool) == boolean and isinstance(value, (bool, numbers.Real)):
+        return value if isinstance(value, (bool, int)) else float(value)
+    wanted = "true or false" if boolean else "one real number"
+    raise TypeError(f"Argument `measured` must be {wanted}, but is {type(value).__name__} {value!r}.")
+
+
+def _sentence(claim: Claim, measured: float | bool) -> str:
+    """Say in one sentence what failed."""
+    return (
+        f"Claim `{claim.id}` ({claim.where}) fails: "
+        f"{claim.quantity} must be {claim.requirement}, but is {number(measured)}."
+    )
+
+
+def _show(record: dict[str, Any], claim: Claim, changed: list[str]) -> None:
+    """Display a verdict in a notebook, print it elsewhere."""
+    symbol, word, colour = _BADGE[record["holds"]]
+    note = f"at other parameters ({', '.join(changed)})" if record["holds"] is None else ""
+    measured = f"{claim.quantity}: {number(record['measured'])}, must be {claim.requirement}"
+    text = f"{symbol} {word} {note}".rstrip() + f" | {claim.where} | {measured} [{claim.id}]"
+    try:
+        from IPython.core.getipython import get_ipython
+        from IPython.display import display
+
+        in_notebook = get_ipython() is not None
+    except ImportError:
+        in_notebook = False
+    if not in_notebook:
+        print(text)
+        return
+    badge = (
+        f'<span class="claim-badge" style="background:{colour};color:#fff;border-radius:.3em;'
+        f'padding:.1em .5em;white-space:nowrap;font-weight:600">{symbol} {word}</span>'
+    )
+    # The class makes Sphinx's MathJax typeset the mathematics; notebooks typeset all of their output.
+    markup = (
+        '<div class="claim tex2jax_process" '
+        f'style="border-left:4px solid {colour};padding:.3em .8em;margin:.4em 0">'
+        f"{badge} <strong>{_markup(claim.where)}.</strong> {_markup(claim.says)} {html.escape(note)}<br>"
+        f'<span style="font-size:.9em">{_markup(claim.quantity)}: '
+        f"<strong>{number(record['measured'])}</strong>, must be {html.escape(claim.requirement)} "
+        f"<code>{claim.id}</code></span></div>"
+    )
+    display({"text/plain": text, "text/html": markup, MIME_TYPE: record}, raw=True)  # type: ignore[no-untyped-call]
+
+
+def _markup(text: str) -> str:
+    r"""Escape text for HTML and write its ``$mathematics$`` as ``\(…\)``, which every viewer typesets."""
+    return re.sub(r"\$([^$]+)\$", r"\\(\1\\)", html.escape(text))
