@@ -1,0 +1,24 @@
+"""Exact dynamics of open quantum central spin systems at any bath size."""
+
+from .collective import CollectiveModel, Sites
+from .errors import ArgumentError, ConvergenceError, TruncationError
+from .generator import Moment
+from .model import CentralSpinModel
+from .observables import OBSERVABLES
+from .solve import METHODS, evolve, steady_state
+from .trajectory import Trajectory
+
+__all__ = [
+    "METHODS",
+    "OBSERVABLES",
+    "ArgumentError",
+    "CentralSpinModel",
+    "CollectiveModel",
+    "ConvergenceError",
+    "Moment",
+    "Sites",
+    "Trajectory",
+    "TruncationError",
+    "evolve",
+    "steady_state",
+]

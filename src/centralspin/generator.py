@@ -1,0 +1,249 @@
+r"""The Lindbladian of a `CollectiveModel`, and its observables, in symmetric Liouville space.
+
+A permutation-invariant state is the real vector v[n, a]: a runs over the central basis (1/d_c, e_1, …) of
+`site`, n over the occupations of `symmetric`. Because the basis operators are Hermitian, everything is
+real. The Schrödinger-picture generator is
+
+.. math:: L = 1 ⊗ L_c + \sum_k 1 ⊗ M^{(k)} + N^{-z} \sum_a C_a ⊗ \sum_k M_a^{(k)},
+
+with L_c the Lindbladian of the central system, M that of a site, and
+−i[A⊗B, ·] = ½(−i[A, ·])⊗{B, ·} + ½{A, ·}⊗(−i[B, ·]) for every coupling. The matrix M of the site is
+taken in the frame of its reference state ω(t), which obeys the site's own equation, so that M creates no
+excitation out of the condensate: M_{i0} = 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_matrix, csr_matrix, csr_array
+
+from .collective import CollectiveModel
+from .errors import ArgumentError
+from .site import in_reference_basis
+from .symmetric import Hop, SymmetricSpace, condensate_factor, diverges
+
+#: Entries of a single-site matrix below this are round-off.
+ROUND_OFF = 1e-15
+
+
+@dataclass(frozen=True)
+class Moment:
+    r"""The expectation value ⟨A ⊗ (Σ_k (B^{(k)} − b) / N^s)^p⟩ with b = ⟨B⟩ in the reference state.
+
+    Attributes
+    ----------
+    central : ndarray or None
+        The Hermitian operator A; None is the identity.
+    site : ndarray or None
+        The Hermitian operator B of one site; None with `power` 0 leaves the bath alone.
+    power : int
+        The power p.
+    scaling : float
+        The exponent s.
+    site_class : int
+        Which class of sites B belongs to.
+    """
+
+    central: np.ndarray | None = None
+    site: np.ndarray | None = None
+    power: int = 0
+    scaling: float = 0.5
+    site_class: int = 0
+
+
+class Generator:
+    """The Lindbladian on a cut symmetric Liouville space, for one cut.
+
+    Parameters
+    ----------
+    model : CollectiveModel
+        The problem; classes of infinite count are taken to their limit N = ∞.
+    cut : int
+        The largest weighted number of excitations.
+    horizon : float
+        The last time at which the generator will be asked for; it only matters for a moving reference.
+    order : int, optional
+        Take the coefficient of N^{−order/2} of the generator instead of its value at N.
+    """
+
+    def __init__(
+        self, model: CollectiveModel, cut: int, horizon: float = 0.0, order: int | None = None
+    ) -> None:
+        self.model = model
+        self.order = order
+        self.moving = any(c.moves() for c in model.classes)
+        self._dc2 = model.central_basis.size
+        self.weights, active = mode_weights(model, horizon)
+        self.space = SymmetricSpace(self.weights, [c.count for c in model.classes], cut)
+        self.size = self.space.size * self._dc2
+        self._assemble(active)
+
+    def _assemble(self, active: list[list[np.ndarray]]) -> None:
+        dc2, states = self._dc2, np.arange(self.space.size)
+        rows, columns, amplitudes, entries = [], [], [], []
+        offset = 0
+
+        def add(hop_rows, hop_columns, hop_amplitudes, a, b, entry) -> None:  # type: ignore[no-untyped-def]
+            rows.append((hop_rows[:, None] * dc2 + a).ravel())
+            columns.append((hop_columns[:, None] * dc2 + b).ravel())
+            amplitudes.append(np.repeat(hop_amplitudes, len(a)))
+            entries.append(np.tile(entry, len(hop_rows)))
+
+        a, b = np.nonzero(self.model.central_lindbladian)
+        if not self.order:  # the central Lindbladian does not depend on N
+            add(states, states, np.ones(len(states)), a, b, a * dc2 + b)
+        offset += dc2 * dc2
+        diagonal = np.arange(dc2)
+        for index, site_class in enumerate(self.model.classes):
+            d2 = site_class.basis.size
+            local, coupled = active[index]
+            for to, source in zip(*np.nonzero(local), strict=True):
+                hop, factor = self._hop(to, source, index, 0.0)
+                entry = np.full(dc2, offset + to * d2 + source)
+                add(hop.rows, hop.columns, hop.amplitudes * factor, diagonal, diagonal, entry)
+            offset += d2 * d2
+            for to, source in zip(*np.nonzero(coupled.any(axis=(2, 3))), strict=True):
+                hop, factor = self._hop(to, source, index, self.model.scaling)
+                a, b = np.nonzero(coupled[to, source])
+                entry = offset + ((to * d2 + source) * dc2 + a) * dc2 + b
+                add(hop.rows, hop.columns, hop.amplitudes * factor, a, b, entry)
+            offset += d2 * d2 * dc2 * dc2
+        self._rows, self._columns = np.concatenate(rows or [states[:0]]), np.concatenate(columns or [states[:0]])
+        self._amplitudes, self._entries = np.concatenate(amplitudes or [np.zeros(0)]), np.concatenate(entries or [states[:0]])
+        self._number_of_entries = offset
+        self._template: tuple[csr_array, csr_matrix] | None = None
+
+    def _hop(self, to: int, source: int, site_class: int, scaling: float) -> tuple[Hop, np.ndarray]:
+        hop = self.space.hop(int(to), int(source), site_class)
+        count = self.model.classes[site_class].count
+        order = 0 if self.order is None and count == math.inf else self.order
+        if order is not None and diverges(hop, scaling):
+            raise ArgumentError(
+                "scaling",
+                "be large enough for the limit N = ∞ to exist (½ needs ⟨σ±⟩ = 0 in the bath, Eq. (3))",
+                scaling,
+            )
+        return hop, condensate_factor(hop, count, scaling, order)
+
+    def coefficients(self, time: float = 0.0) -> np.ndarray:
+        """Single-site matrix elements that multiply the hops, for the reference at `time`."""
+        parts = [self.model.central_lindbladian.ravel()]
+        for site_class in self.model.classes:
+            r = site_class.reference_at(np.array([time]))[0] if self.moving else site_class.reference()
+            local, coupled = site_matrices(self.model, site_class, r)
+            parts += [local.ravel(), coupled.ravel()]
+        return np.concatenate(parts)
+
+    def matrix(self, time: float = 0.0) -> csr_matrix:
+        """The generator as a real sparse matrix, for the reference at `time`."""
+        if not self.moving:
+            values = self._amplitudes * self.coefficients()[self._entries]
+            return coo_matrix((values, (self._rows, self._columns)), shape=(self.size, self.size)).tocsr()
+        if self._template is None:  # the pattern is sorted once; only its values change in time
+            keys, position = np.unique(self._rows * self.size + self._columns, return_inverse=True)
+            indptr = np.searchsorted(keys // self.size, np.arange(self.size + 1))
+            weights = coo_matrix(
+                (self._amplitudes, (position, self._entries)), shape=(len(keys), self._number_of_entries)
+            ).tocsr()
+            empty = csr_matrix((np.zeros(len(keys)), keys % self.size, indptr), shape=(self.size, self.size))
+            self._template = (weights, empty)
+        weights, matrix = self._template
+        matrix.data = weights @ self.coefficients(time)
+        return matrix
+
+    def initial(self) -> np.ndarray:
+        """The initial product state: the central state times n = 0."""
+        if self.model.initial is None:
+            raise ArgumentError("initial", "be given to evolve a `CollectiveModel`", None)
+        v = np.zeros(self.size)
+        v[: self._dc2] = self.model.central_basis.coordinates(self.model.initial).real
+        return v
+
+    def lift(self, M: np.ndarray, site_class: int, scaling: float, order: int | None) -> csr_matrix:
+        """N^{−s} Σ_k M^{(k)} on the bath alone, for a real matrix M in the basis (ω, e_i)."""
+        count = self.model.classes[site_class].count
+        if order is None and count == math.inf:
+            order = 0
+        total = csr_matrix((self.space.size, self.space.size))
+        for to, source in zip(*np.nonzero(M), strict=True):
+            hop = self.space.hop(int(to), int(source), site_class)
+            values = M[to, source] * hop.amplitudes * condensate_factor(hop, count, scaling, order)
+            total = total + coo_matrix((values, (hop.rows, hop.columns)), shape=total.shape).tocsr()
+        return total
+
+    def readout(self, moments: Sequence[Moment], time: float = 0.0) -> csr_matrix:
+        """Rows R with R @ v = the moments, for the reference at `time`; in `order` their coefficients."""
+        rows = [self._moment_row(m, time) for m in moments]
+        return csr_matrix(np.array(rows).reshape(len(moments), self.size))
+
+    def _moment_row(self, moment: Moment, time: float) -> np.ndarray:
+        basis = self.model.central_basis
+        central = np.eye(1, basis.size)[0] if moment.central is None else basis.expectation(moment.central).real
+        orders = range((self.order or 0) + 1)
+        # series[l] is the coefficient of N^{−l/2} (or, without an order, the value itself)
+        series = [np.zeros(self.space.size) for _ in orders]
+        series[0][0] = 1.0
+        if moment.power:
+            site_class = self.model.classes[moment.site_class]
+            r = site_class.reference_at(np.array([time]))[0] if self.moving else site_class.reference()
+            M = in_reference_basis(site_class.basis.anticommutator(moment.site) / 2, r)
+            M = M - M[0, 0] * np.eye(len(M))
+            M[np.abs(M) < ROUND_OFF] = 0
+            lifts = [
+                self.lift(M, moment.site_class, moment.scaling, None if self.order is None else l).T.tocsr()
+                for l in orders
+            ]
+            for _ in range(moment.power):
+                series = [sum(lifts[l - i] @ series[i] for i in range(l + 1)) for l in orders]
+        return np.kron(series[-1], central)
+
+
+def site_matrices(model: CollectiveModel, site_class, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[no-untyped-def]
+    """Matrix of the site's Lindbladian (d², d²), and of the couplings (d², d², d_c², d_c²), around ω(r)."""
+    local = in_reference_basis(site_class.lindbladian, r)
+    local[:, 0] = 0  # ω obeys the site's own equation
+    size, dc2 = site_class.basis.size, model.central_basis.size
+    coupled = np.zeros((size, size, dc2, dc2))
+    for C, F in site_class.couplings:
+        coupled += np.multiply.outer(in_reference_basis(F, r), C)
+    local[np.abs(local) < ROUND_OFF] = 0
+    coupled[np.abs(coupled) < ROUND_OFF] = 0
+    return local, coupled
+
+
+def mode_weights(
+    model: CollectiveModel, horizon: float
+) -> tuple[list[np.ndarray], list[list[np.ndarray]]]:
+    """Weights of the modes of every class, and which matrix elements are ever non-zero.
+
+    A mode that the coupling exchanges directly with the condensate has weight 1. The others are reached
+    through two modes only, with an amplitude that is smaller by √N, and have weight 2. A mode that is never
+    reached has weight 0 and is left out, such as σz at N = ∞.
+    """
+    weights, active = [], []
+    for site_class in model.classes:
+        references = site_class.reference()[None]
+        if site_class.moves():
+            references = site_class.reference_at(np.linspace(0, horizon, 7))
+        pairs = [site_matrices(model, site_class, r) for r in references]
+        local = np.any([p[0] != 0 for p in pairs], axis=0)
+        coupled = np.any([p[1] != 0 for p in pairs], axis=0)
+        if site_class.count == math.inf:
+            keep = np.full(local.shape, 2.0)
+            keep[0, 0], keep[1:, 1:] = 2, 0
+            keep[0, 1:] = keep[1:, 0] = 1
+            coupled[keep / 2 < model.scaling] = False  # vanishes as N → ∞
+        exchanged = coupled.any(axis=(2, 3))
+        created = exchanged[1:, 0].copy()
+        reached = created.copy()
+        hops = local[1:, 1:] | exchanged[1:, 1:]
+        for _ in range(len(reached)):
+            reached |= (hops & reached[None, :]).any(axis=1)
+        direct = created | exchanged[0, 1:]
+        weights.append(np.where(reached, np.where(direct, 1, 2), 0))
+        active.append([local, coupled])
+    return weights, active

@@ -1,0 +1,164 @@
+"""The front door: `evolve` and `steady_state` check their arguments and dispatch to a method."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .collective import CollectiveModel
+from .errors import ArgumentError, hermitian_matrix, increasing_times, real_number
+from .generator import Moment
+from .model import CentralSpinModel
+from .observables import RawMoments, check_observables, combine, needed_raw
+from .trajectory import Trajectory
+
+#: Method → (module that implements it, what it is).
+METHODS: dict[str, tuple[str, str]] = {
+    "symmetric": ("symmetric_solver", "symmetric Liouville space, any N and N = ∞"),
+    "dicke": ("dicke", "permutation-invariant Dicke blocks, N up to about 80"),
+    "full_space": ("full_space", "the whole 2^(N+1)-dimensional space by QuTiP, N ≤ 6"),
+    "spin_boson": ("spin_boson", "the emergent model of Eq. (9) in Fock space by QuTiP, N = ∞ and z = ½"),
+    "mean_field": ("mean_field", "product states, no correlations"),
+}
+
+
+def evolve(
+    model: CentralSpinModel | CollectiveModel,
+    times: Sequence[float],
+    observables: Any = ("tau_x", "tau_y", "tau_z"),
+    *,
+    central_state: Any = "up",
+    bath_bloch: Any = None,
+    method: str = "symmetric",
+    tolerance: float = 1e-8,
+    **options: Any,
+) -> Trajectory:
+    """Evolve a product initial state and return expectation values.
+
+    Parameters
+    ----------
+    model : CentralSpinModel or CollectiveModel
+        The problem. A `CollectiveModel` carries its initial states itself and needs method "symmetric".
+    times : sequence of float
+        Increasing times ≥ 0 in units of 1/γ; the initial state is that of time 0.
+    observables : sequence of str, or (for a `CollectiveModel`) mapping of names to central operators or `Moment`
+        Names known to `centralspin.OBSERVABLES`: "tau_z", "q", "Q2", "Q4", ….
+    central_state : str, sequence or matrix
+        "up", "down", a Bloch vector, a ket or a 2×2 density matrix (NumPy or QuTiP).
+    bath_bloch : sequence of 3 floats, optional
+        Initial Bloch vector of every bath spin; None is the stationary state of its own dynamics, Ω_SS.
+    method : str
+        "symmetric" (default), "dicke", "full_space", "spin_boson" or "mean_field".
+    tolerance : float
+        Largest absolute error of the raw moments, for integration and truncation together.
+    **options
+        Of method "symmetric": `cut` (use this cut unchecked) and `memory_budget` (bytes).
+
+    Returns
+    -------
+    Trajectory
+
+    Raises
+    ------
+    ArgumentError
+        If an argument is outside its domain or the method cannot do what is asked.
+    TruncationError
+        If the tolerance cannot be met within the memory budget.
+    """
+    times_array = increasing_times(times)
+    tolerance = _tolerance(tolerance)
+    if isinstance(model, CollectiveModel):
+        _collective_arguments(method, central_state, bath_bloch)
+        moments = _moments(observables)
+        from .symmetric_solver import evolve_moments
+
+        values, details = evolve_moments(model, times_array, list(moments.values()), tolerance, **_options(method, options))
+        return Trajectory(times_array, dict(zip(moments, values.T, strict=True)), method, details)
+    _require_model(model)
+    names = check_observables(observables, model)
+    model.central_density_matrix(central_state)
+    bloch = model.initial_bath_bloch(bath_bloch)
+    run = _method(method).evolve
+    raw, details = run(model, times_array, needed_raw(names), central_state, bloch, tolerance, **_options(method, options))
+    values = {name: np.broadcast_to(np.real(v), times_array.shape) for name, v in combine(names, raw, model).items()}
+    return Trajectory(times_array, values, method, details)
+
+
+def steady_state(
+    model: CentralSpinModel | CollectiveModel,
+    observables: Any = ("tau_x", "tau_y", "tau_z"),
+    *,
+    method: str = "symmetric",
+    tolerance: float = 1e-8,
+    **options: Any,
+) -> Trajectory:
+    """Return expectation values in the stationary state; the parameters are those of `evolve`."""
+    tolerance = _tolerance(tolerance)
+    if isinstance(model, CollectiveModel):
+        _collective_arguments(method, "up", None)
+        moments = _moments(observables)
+        from .symmetric_solver import stationary_moments
+
+        values, details = stationary_moments(model, list(moments.values()), tolerance, **_options(method, options))
+        return Trajectory(math.inf, {n: float(v) for n, v in zip(moments, values, strict=True)}, method, details)
+    _require_model(model)
+    names = check_observables(observables, model)
+    model.stationary_bath_bloch()
+    raw, details = _method(method).steady_state(model, needed_raw(names), tolerance, **_options(method, options))
+    values = {name: float(np.real(value)) for name, value in combine(names, raw, model).items()}
+    return Trajectory(math.inf, values, method, details)
+
+
+def _method(name: Any) -> Any:
+    if not isinstance(name, str) or name not in METHODS:
+        raise ArgumentError("method", f"be among {', '.join(METHODS)}", repr(name))
+    return importlib.import_module(f".{METHODS[name][0]}", __package__)  # QuTiP is slow to import: only when used
+
+
+def _options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    known = {"cut", "memory_budget"} if method == "symmetric" else set()
+    for name in options:
+        if name not in known:
+            allowed = ", ".join(sorted(known)) or "nothing"
+            raise ArgumentError("options", f"be {allowed} with method {method!r}", repr(name))
+    checked = dict(options)
+    if checked.get("cut") is not None and (not isinstance(checked["cut"], (int, np.integer)) or checked["cut"] < 0):
+        raise ArgumentError("cut", "be an integer not below 0", repr(checked["cut"]))
+    if "memory_budget" in checked:
+        checked["memory_budget"] = real_number("memory_budget", checked["memory_budget"], minimum=0)
+    return checked
+
+
+def _tolerance(value: Any) -> float:
+    tolerance = real_number("tolerance", value)
+    if not 1e-13 <= tolerance <= 1e-1:
+        raise ArgumentError("tolerance", "be between 1e-13 and 0.1", value)
+    return tolerance
+
+
+def _require_model(model: Any) -> None:
+    if not isinstance(model, CentralSpinModel):
+        raise ArgumentError("model", "be a CentralSpinModel or a CollectiveModel", repr(model))
+
+
+def _collective_arguments(method: str, central_state: Any, bath_bloch: Any) -> None:
+    if method != "symmetric":
+        raise ArgumentError("method", 'be "symmetric" for a CollectiveModel', repr(method))
+    if bath_bloch is not None or not (isinstance(central_state, str) and central_state == "up"):
+        raise ArgumentError("central_state", "be left out for a CollectiveModel, which carries its initial states", central_state)
+
+
+def _moments(observables: Any) -> dict[str, Moment]:
+    if not isinstance(observables, Mapping) or not observables:
+        raise ArgumentError("observables", "map names to central operators or Moments for a CollectiveModel", repr(observables))
+    return {
+        str(name): value if isinstance(value, Moment) else Moment(central=hermitian_matrix("observables", value))
+        for name, value in observables.items()
+    }
+
+
+__all__ = ["METHODS", "RawMoments", "evolve", "steady_state"]

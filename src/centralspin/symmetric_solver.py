@@ -1,0 +1,171 @@
+"""Method "symmetric": choose the cut of symmetric Liouville space, run, and show that the cut was enough."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from .collective import CollectiveModel, collective_model
+from .errors import TruncationError
+from .evolution import evolve_linear, evolve_time_dependent
+from .generator import Generator, Moment, mode_weights
+from .model import PAULI, CentralSpinModel
+from .observables import Raw, RawMoments
+from .steady_state import StationarySolver
+from .symmetric import SymmetricSpace
+
+#: Cuts grow by this factor (at least by 4) until two in a row agree.
+GROWTH = 1.3
+#: The first cut that is tried; it must hold the highest moment that is read out.
+FIRST_CUT = 8
+#: Measured peak memory per unknown while assembling and stepping (generator, Taylor terms, temporaries).
+BYTES_PER_UNKNOWN = 1500
+#: Default for the memory that one run may take.
+MEMORY_BUDGET = 2e9
+#: A sparse LU factorisation fills in; it may use this many bytes per unknown and unit of cut.
+LU_BYTES_PER_UNKNOWN = 800
+
+AXES = {"x": PAULI[0], "y": PAULI[1], "z": PAULI[2]}
+
+
+def evolve(
+    model: CentralSpinModel,
+    times: np.ndarray,
+    raw: tuple[Raw, ...],
+    central_state: Any,
+    bath_bloch: Any,
+    tolerance: float,
+    **options: Any,
+) -> tuple[RawMoments, dict[str, Any]]:
+    """Raw moments in time by exact evolution in symmetric Liouville space."""
+    problem = collective_model(model, central_state, bath_bloch)
+    values, details = evolve_moments(problem, times, as_moments(raw), tolerance, **options)
+    r = problem.classes[0].reference_at(times) if problem.classes[0].moves() else problem.classes[0].reference()[None]
+    return _raw_moments(raw, values, r), details
+
+
+def steady_state(
+    model: CentralSpinModel, raw: tuple[Raw, ...], tolerance: float, **options: Any
+) -> tuple[RawMoments, dict[str, Any]]:
+    """Raw moments at stationarity by one sparse solve in symmetric Liouville space."""
+    problem = collective_model(model)
+    values, details = stationary_moments(problem, as_moments(raw), tolerance, **options)
+    return _raw_moments(raw, values, problem.classes[0].reference()), details
+
+
+def as_moments(raw: Sequence[Raw]) -> list[Moment]:
+    """Write raw moments of the spin-½ model as moments of the general problem."""
+    moments = []
+    for kind, argument in raw:
+        if kind == "tau":
+            moments.append(Moment(central=AXES[argument]))
+        else:
+            moments.append(Moment(site=AXES[kind], power=argument, scaling=1.0 if kind == "z" else 0.5))
+    return moments
+
+
+def _raw_moments(raw: Sequence[Raw], values: np.ndarray, r: np.ndarray) -> RawMoments:
+    about = {axis: np.where(np.abs(r[..., i]) > 1e-14, r[..., i], 0.0) for i, axis in enumerate("xyz")}
+    about = {axis: value[0] if value.shape == (1,) else value for axis, value in about.items()}
+    result = {}
+    for index, key in enumerate(raw):
+        result[key] = values[..., index]
+        if key[0] == "z":  # read about the reference; the convention is ⟨S_z⟩/N itself
+            result[key] = result[key] + about["z"]
+    return RawMoments(result, {"x": about["x"], "y": about["y"]})
+
+
+def evolve_moments(
+    model: CollectiveModel,
+    times: np.ndarray,
+    moments: Sequence[Moment],
+    tolerance: float,
+    cut: int | None = None,
+    memory_budget: float = MEMORY_BUDGET,
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Moments in time, shape (times, moments), and details; the cut grows until the tolerance is met."""
+    horizon = float(times[-1])
+
+    def run(cut: int) -> tuple[np.ndarray, Generator]:
+        generator = Generator(model, cut, horizon)
+        v = generator.initial()
+        if not generator.moving:
+            values = evolve_linear(generator.matrix(), v, times, generator.readout(moments), tolerance)
+        else:
+            states = evolve_time_dependent(generator.matrix, v, times, tolerance)
+            values = np.array(
+                [generator.readout(moments, t) @ state for t, state in zip(times, states, strict=True)]
+            )
+        return values, generator
+
+    return _converge(model, run, moments, tolerance, horizon, cut, memory_budget, BYTES_PER_UNKNOWN)
+
+
+def stationary_moments(
+    model: CollectiveModel,
+    moments: Sequence[Moment],
+    tolerance: float,
+    cut: int | None = None,
+    memory_budget: float = MEMORY_BUDGET,
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Moments at stationarity, shape (moments,), and details; the sites start in their own stationary state."""
+
+    def run(cut: int) -> tuple[np.ndarray, Generator]:
+        generator = Generator(model, cut)
+        v = StationarySolver(generator.matrix(), np.eye(1, generator.size)[0]).stationary()
+        return generator.readout(moments) @ v, generator
+
+    bytes_per_unknown = BYTES_PER_UNKNOWN + LU_BYTES_PER_UNKNOWN * 10
+    return _converge(model, run, moments, tolerance, 0.0, cut, memory_budget, bytes_per_unknown)
+
+
+def _converge(
+    model: CollectiveModel,
+    run: Callable[[int], tuple[np.ndarray, Generator]],
+    moments: Sequence[Moment],
+    tolerance: float,
+    horizon: float,
+    fixed_cut: int | None,
+    memory_budget: float,
+    bytes_per_unknown: float,
+) -> tuple[np.ndarray, dict[str, Any]]:
+    weights, _ = mode_weights(model, horizon)
+    complete = SymmetricSpace.complete_cut(weights, [c.count for c in model.classes])
+    highest = max((m.power for m in moments), default=0)
+    cut = FIRST_CUT if fixed_cut is None else fixed_cut
+    cut = int(min(max(cut, 2 * highest if fixed_cut is None else highest), complete))
+    previous, error = None, math.inf
+    while True:
+        unknowns = count_states(weights, cut) * model.central_basis.size
+        needed = unknowns * bytes_per_unknown
+        if needed > memory_budget and previous is not None:
+            raise TruncationError(
+                f"The tolerance {tolerance:g} is not met within the memory budget of {memory_budget / 1e9:.3g} GB: "
+                f"the next cut {cut} needs about {needed / 1e9:.3g} GB ({unknowns:,} unknowns), "
+                f"and the cut before it is off by about {error:.2g}."
+            )
+        values, generator = run(cut)
+        exact = cut >= complete
+        if previous is not None:
+            error = float(np.abs(values - previous).max())
+        if exact:
+            error = 0.0
+        if exact or error <= tolerance or fixed_cut is not None:
+            details = {"cut": cut, "unknowns": generator.size, "truncation_error": error, "exact": exact}
+            return values, details
+        previous = values
+        cut = int(min(max(cut + 4, math.ceil(cut * GROWTH)), complete))
+
+
+def count_states(weights: Sequence[np.ndarray], cut: int) -> int:
+    """Number of occupations with Σ w_i n_i ≤ cut, counted without listing them."""
+    ways = np.zeros(cut + 1)
+    ways[0] = 1
+    for weight in np.concatenate([np.asarray(w) for w in weights]):
+        if weight:
+            for start in range(weight):  # unlimited occupation of one mode: a running sum with stride w
+                ways[start::weight] = np.cumsum(ways[start::weight])
+    return int(ways.sum())
