@@ -1,0 +1,62 @@
+# Everything a reader or developer runs. `make` alone explains the targets.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help book test serve chapter bench lint lock clean
+
+# The first Python that is new enough; plain python3 if it is.
+FIND_PYTHON = for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done
+PYTHON ?= $(shell $(FIND_PYTHON))
+BIN := .venv/bin
+READY := .venv/ready
+PORT ?= 8000
+# Through the environment, so that no shell interprets brackets and quotes in the values.
+NAME ?=
+PARAMETERS ?=
+export NAME PARAMETERS
+
+help: ## Explain the targets
+	@echo "Usage: make TARGET"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
+		| while IFS='|' read -r target text; do printf '  %-9s %s\n' "$$target" "$$text"; done
+
+book: $(READY) ## Execute what has changed, check every claim, build the book in _build/html
+	@$(BIN)/python tools/build.py
+
+test: lint book ## Lint, build the book and run all tests
+	@$(BIN)/python -m pytest
+
+serve: book ## Show the book at http://127.0.0.1:8000 (PORT=...)
+	@echo "Serving the book at http://127.0.0.1:$(PORT)/ (Ctrl-C stops)"
+	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
+
+chapter: $(READY) ## Re-run a chapter: NAME=figure-2 PARAMETERS='g0=2.0 bath_sizes=[6,10,20]'
+	@$(BIN)/python tools/chapter.py "$$NAME" "$$PARAMETERS"
+
+bench: $(READY) ## Compare the solvers' run times and sizes
+	@$(BIN)/python benchmarks/run.py
+
+lint: $(READY) ## Check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+lock: ## Renew requirements.lock from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header -q -o requirements.lock
+
+clean: ## Remove everything generated; .venv stays
+	rm -rf _build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# The stamp is written last: an interrupted installation is taken up again.
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found." >&2; exit 1; }
+	@rm -f $@
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+		echo "Creating .venv with $$($(PYTHON) --version) ..."; $(PYTHON) -m venv --clear .venv; }
+	@echo "Installing the locked packages (some minutes the first time) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+		--require-hashes -r requirements.lock
+	@echo "Installing centralspin ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
