@@ -93,10 +93,15 @@ class Claim:
 
 
 def number(value: object) -> str:
-    """Write a number for a reader: six significant digits, a true minus sign is left to the typesetter."""
+    """Write a number for a reader, with six significant digits."""
     if isinstance(value, float):
         return f"{value:.6g}"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def minus(text: str) -> str:
+    """Replace the hyphens of numbers by minus signs, for typeset output."""
+    return text.replace("-", "−")
 
 
 def evaluate(claim: Claim, measured: float | bool) -> bool:
@@ -392,7 +397,7 @@ def _show(record: dict[str, Any], claim: Claim, changed: list[str]) -> None:
         f'style="border-left:4px solid {colour};padding:.3em .8em;margin:.4em 0">'
         f"{badge} <strong>{_markup(claim.where)}.</strong> {_markup(claim.says)} {html.escape(note)}<br>"
         f'<span style="font-size:.9em">{_markup(claim.quantity)}: '
-        f"<strong>{number(record['measured'])}</strong>, must be {html.escape(claim.requirement)} "
+        f"<strong>{minus(number(record['measured']))}</strong>, must be {minus(claim.requirement)} "
         f"<code>{claim.id}</code></span></div>"
     )
     display({"text/plain": text, "text/html": markup, MIME_TYPE: record}, raw=True)  # type: ignore[no-untyped-call]

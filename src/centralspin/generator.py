@@ -155,6 +155,12 @@ class Generator:
         matrix.data = weights @ self.coefficients(time)
         return matrix
 
+    def blocks(self) -> np.ndarray:
+        """Labels of the blocks that only amplitudes of order 1/√N connect: occupations of the indirect modes."""
+        indirect = np.concatenate(self.weights) > 1
+        labels = np.unique(self.space.occupations[:, indirect], axis=0, return_inverse=True)[1]
+        return np.repeat(labels.ravel(), self._dc2)
+
     def initial(self) -> np.ndarray:
         """The initial product state: the central state times n = 0."""
         if self.model.initial is None:
@@ -221,8 +227,9 @@ def mode_weights(
     """Weights of the modes of every class, and which matrix elements are ever non-zero.
 
     A mode that the coupling exchanges directly with the condensate has weight 1. The others are reached
-    through two modes only, with an amplitude that is smaller by √N, and have weight 2. A mode that is never
-    reached has weight 0 and is left out, such as σz at N = ∞.
+    through two modes only, with an amplitude that is smaller by √N; where one direct excitation is worth
+    about a factor 1/e, that is a weight ½ ln N, but at least 2. A mode that is never reached has weight 0
+    and is left out, such as σz at N = ∞.
     """
     weights, active = [], []
     for site_class in model.classes:
@@ -244,6 +251,7 @@ def mode_weights(
         for _ in range(len(reached)):
             reached |= (hops & reached[None, :]).any(axis=1)
         direct = created | exchanged[0, 1:]
-        weights.append(np.where(reached, np.where(direct, 1, 2), 0))
+        indirect = max(2, round(math.log(min(site_class.count, 1e9)) / 2))
+        weights.append(np.where(reached, np.where(direct, 1, indirect), 0))
         active.append([local, coupled])
     return weights, active

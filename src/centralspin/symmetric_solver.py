@@ -17,8 +17,10 @@ from .observables import Raw, RawMoments
 from .steady_state import StationarySolver
 from .symmetric import SymmetricSpace
 
-#: Cuts grow by this factor (at least by 4) until two in a row agree.
-GROWTH = 1.3
+#: Cuts grow by 4, or by this factor if that is more, until the estimated error meets the tolerance.
+GROWTH = 1.2
+#: The error of a cut is extrapolated from the last two changes, d₁ then d₂, as SAFETY d₂²/d₁ (never above d₂).
+SAFETY = 10
 #: The first cut that is tried; it must hold the highest moment that is read out.
 FIRST_CUT = 8
 #: Measured peak memory per unknown while assembling and stepping (generator, Taylor terms, temporaries).
@@ -115,7 +117,8 @@ def stationary_moments(
 
     def run(cut: int) -> tuple[np.ndarray, Generator]:
         generator = Generator(model, cut)
-        v = StationarySolver(generator.matrix(), np.eye(1, generator.size)[0]).stationary()
+        solver = StationarySolver(generator.matrix(), np.eye(1, generator.size)[0], blocks=generator.blocks())
+        v = solver.stationary()
         return generator.readout(moments) @ v, generator
 
     bytes_per_unknown = BYTES_PER_UNKNOWN + LU_BYTES_PER_UNKNOWN * 10
@@ -137,7 +140,7 @@ def _converge(
     highest = max((m.power for m in moments), default=0)
     cut = FIRST_CUT if fixed_cut is None else fixed_cut
     cut = int(min(max(cut, 2 * highest if fixed_cut is None else highest), complete))
-    previous, error = None, math.inf
+    previous, change, error = None, math.inf, math.inf
     while True:
         unknowns = count_states(weights, cut) * model.central_basis.size
         needed = unknowns * bytes_per_unknown
@@ -150,7 +153,9 @@ def _converge(
         values, generator = run(cut)
         exact = cut >= complete
         if previous is not None:
-            error = float(np.abs(values - previous).max())
+            before, change = change, float(np.abs(values - previous).max())
+            shrinks = math.isfinite(before) and before > 0
+            error = change * min(1.0, SAFETY * change / before) if shrinks else change
         if exact:
             error = 0.0
         if exact or error <= tolerance or fixed_cut is not None:
