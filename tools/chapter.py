@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import nbformat
 from jupyter_book.sphinx import build_sphinx
 
 from execute import execute_notebook
@@ -57,7 +58,11 @@ def render(book: Book, chapter: str, folder: Path) -> None:
             if path.suffix != ".md":
                 copy = shutil.copytree if path.is_dir() else shutil.copy
                 copy(path, Path(scratch, path.name))
-        shutil.copy(folder / f"{chapter}.ipynb", scratch)
+        notebook = nbformat.read(folder / f"{chapter}.ipynb", as_version=4)
+        if any("{cite" in cell.source for cell in notebook.cells):  # the book lists them on a page of its own
+            references = "## References\n\n```{bibliography}\n:filter: docname in docnames\n```"
+            notebook.cells.append(nbformat.v4.new_markdown_cell(references))
+        nbformat.write(notebook, Path(scratch, f"{chapter}.ipynb"))
         overrides = {
             "latex_individualpages": False,
             "master_doc": chapter,
@@ -79,6 +84,7 @@ def render(book: Book, chapter: str, folder: Path) -> None:
             doctreedir=Path(scratch, "doctrees"),
             really_quiet=True,  # references to the other chapters lead nowhere here, which is no fault
         )
+    shutil.rmtree(folder.parent / "jupyter_execute", ignore_errors=True)  # left over by the rendering
     if status or not (folder / f"{chapter}.html").exists():
         raise BookError(f"Rendering chapter {chapter} failed: {status}")
 

@@ -29,7 +29,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
-from centralspin.claims import MIME_TYPE, Claim, LedgerError, make_record, number, read_claims
+from centralspin.claims import MIME_TYPE, Claim, LedgerError, make_record, minus, number, read_claims
 from layout import Book
 
 LOGGER = logging.getLogger(__name__)
@@ -92,7 +92,8 @@ def collect(app: Sphinx, env: Any) -> list[str]:
     env.ledger_notebooks = notebooks
     env.ledger_runs = {
         PurePosixPath(page).name: {
-            "seconds": (env.nb_metadata.get(page, {}).get("exec_data") or {}).get("runtime"),
+            "seconds": (env.nb_metadata.get(page, {}).get("exec_data") or {}).get("runtime")
+            or notebook.metadata.get("centralspin", {}).get("seconds"),
             "python": notebook.metadata.get("language_info", {}).get("version", platform.python_version()),
         }
         for page, notebook in notebooks.items()
@@ -258,7 +259,7 @@ def anchor(claim: str) -> str:
 
 def sentence_case(text: str) -> str:
     """Return a text with a capital first letter and typographic minus signs."""
-    return (text[0].upper() + text[1:]).replace(" -", " −")
+    return text[0].upper() + minus(text[1:])
 
 
 # --- filling the placeholders ---
@@ -289,7 +290,7 @@ class FillPlaceholders(SphinxPostTransform):
     def measured(self, claim: str) -> list[nodes.Node]:
         """Return a measured value."""
         value = self.record(claim)["measured"]
-        return [nodes.strong(text="–" if value is None else number(value).replace("-", "−"))]
+        return [nodes.strong(text="–" if value is None else minus(number(value)))]
 
     def verdict(self, claim: str) -> list[nodes.Node]:
         """Return a verdict: a sign, a word, and a colour."""
@@ -308,12 +309,13 @@ class FillPlaceholders(SphinxPostTransform):
         own = self.own_records(chapter)
         if not own:
             return []
-        held = sum(record["holds"] is True for record in own)
-        good = held == len(own)
+        verdicts = [record["holds"] for record in own]
+        held, idle = verdicts.count(True), verdicts.count(None)
+        sign, style = VERDICTS[False if False in verdicts else True if not idle else None]
+        text = f"{sign[0]} {held} of {len(own)} hold" + (f", {idle} not applicable" if idle else "")
         kinds = {kind: sum(record["kind"] == kind for record in own) for kind in KINDS}
         parts = ", ".join(f"{count} {KINDS[kind]}" for kind, count in kinds.items() if count)
-        text = f"{'✓' if good else '✗'} {held} of {len(own)} hold"
-        badge = nodes.inline(text=text, classes=["claim-badge", "claim-holds" if good else "claim-fails"])
+        badge = nodes.inline(text=text, classes=["claim-badge", f"claim-{style}"])
         return [badge, nodes.inline(text=f" {parts}", classes=["ledger-small"])]
 
     def execution(self, chapter: str) -> list[nodes.Node]:
