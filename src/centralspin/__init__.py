@@ -2,8 +2,8 @@
 
 from .collective import CollectiveModel, Sites
 from .errors import ArgumentError, ConvergenceError, TruncationError
-from .generator import Moment
 from .model import CentralSpinModel
+from .moments import Moment
 from .observables import OBSERVABLES
 from .solve import METHODS, evolve, steady_state
 from .trajectory import Trajectory

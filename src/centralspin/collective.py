@@ -109,13 +109,15 @@ class SiteClass:
         jumps = [_operator(f"jumps[{i}]", J, len(H)) for i, J in enumerate(sites.jumps)]
         self.lindbladian = basis.lindbladian(H, jumps)
         # −i[A⊗B, ·] = ½(−i[A,·])⊗{B,·} + ½{A,·}⊗(−i[B,·]) for Hermitian A, B
-        self.couplings: list[tuple[np.ndarray, np.ndarray]] = []
+        central_parts, site_parts = [], []
         for i, (A, B) in enumerate(sites.couplings):
             central_part = _operator(f"couplings[{i}][0]", A, central.dimension)
             site_part = _operator(f"couplings[{i}][1]", B, len(H))
             for X, Y in hermitian_pairs(central_part, site_part):
-                self.couplings.append((central.commutator(X) / 2, basis.anticommutator(Y)))
-                self.couplings.append((central.anticommutator(X) / 2, basis.commutator(Y)))
+                central_parts += [central.commutator(X) / 2, central.anticommutator(X) / 2]
+                site_parts += [basis.anticommutator(Y), basis.commutator(Y)]
+        self.central_parts = np.array(central_parts).reshape(-1, central.size, central.size)
+        self.site_parts = np.array(site_parts).reshape(-1, basis.size, basis.size)
         self.initial = None
         if sites.initial is not None:
             self.initial = basis.coordinates(density_matrix("initial", sites.initial)).real[1:]

@@ -71,12 +71,12 @@ def evolve_linear(L: Any, v: np.ndarray, times: np.ndarray, readout: Any, tolera
 
 
 def evolve_time_dependent(
-    matrix: Callable[[float], Any], v: np.ndarray, times: np.ndarray, tolerance: float
+    derivative: Callable[[float, np.ndarray], np.ndarray], v: np.ndarray, times: np.ndarray, tolerance: float
 ) -> np.ndarray:
-    """Return the states v(t), shape (times, n), of v̇ = L(t) v by an eighth-order Runge–Kutta method."""
+    """Return the states v(t), shape (times, n), of v̇ = f(t, v) by an eighth-order Runge–Kutta method."""
     accuracy = max(tolerance * STEP_SHARE, 1e-13)
     result = solve_ivp(
-        lambda t, y: matrix(t) @ y,
+        derivative,
         (0.0, max(float(times[-1]), 1e-300)),
         v,
         method="DOP853",

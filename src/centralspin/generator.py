@@ -1,4 +1,4 @@
-r"""The Lindbladian of a `CollectiveModel`, and its observables, in symmetric Liouville space.
+r"""The Lindbladian of a `CollectiveModel` in symmetric Liouville space.
 
 A permutation-invariant state is the real vector v[n, a]: a runs over the central basis (1/d_c, e_1, …) of
 `site`, n over the occupations of `symmetric`. Because the basis operators are Hermitian, everything is
@@ -16,43 +16,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix, csr_array
+from scipy.sparse import coo_matrix, csr_matrix
 
-from .collective import CollectiveModel
+from .collective import CollectiveModel, SiteClass
 from .errors import ArgumentError
 from .site import in_reference_basis
 from .symmetric import Hop, SymmetricSpace, condensate_factor, diverges
 
 #: Entries of a single-site matrix below this are round-off.
 ROUND_OFF = 1e-15
-
-
-@dataclass(frozen=True)
-class Moment:
-    r"""The expectation value ⟨A ⊗ (Σ_k (B^{(k)} − b) / N^s)^p⟩ with b = ⟨B⟩ in the reference state.
-
-    Attributes
-    ----------
-    central : ndarray or None
-        The Hermitian operator A; None is the identity.
-    site : ndarray or None
-        The Hermitian operator B of one site; None with `power` 0 leaves the bath alone.
-    power : int
-        The power p.
-    scaling : float
-        The exponent s.
-    site_class : int
-        Which class of sites B belongs to.
-    """
-
-    central: np.ndarray | None = None
-    site: np.ndarray | None = None
-    power: int = 0
-    scaling: float = 0.5
-    site_class: int = 0
 
 
 class Generator:
@@ -75,6 +49,7 @@ class Generator:
     ) -> None:
         self.model = model
         self.order = order
+        self.references = [c.reference() for c in model.classes]
         self.moving = any(c.moves() for c in model.classes)
         self._dc2 = model.central_basis.size
         self.weights, active = mode_weights(model, horizon)
@@ -115,7 +90,7 @@ class Generator:
         self._rows, self._columns = np.concatenate(rows or [states[:0]]), np.concatenate(columns or [states[:0]])
         self._amplitudes, self._entries = np.concatenate(amplitudes or [np.zeros(0)]), np.concatenate(entries or [states[:0]])
         self._number_of_entries = offset
-        self._template: tuple[csr_array, csr_matrix] | None = None
+        self._template: tuple[csr_matrix, csr_matrix] | None = None
 
     def _hop(self, to: int, source: int, site_class: int, scaling: float) -> tuple[Hop, np.ndarray]:
         hop = self.space.hop(int(to), int(source), site_class)
@@ -129,19 +104,18 @@ class Generator:
             )
         return hop, condensate_factor(hop, count, scaling, order)
 
-    def coefficients(self, time: float = 0.0) -> np.ndarray:
-        """Single-site matrix elements that multiply the hops, for the reference at `time`."""
+    def coefficients(self, references: Sequence[np.ndarray]) -> np.ndarray:
+        """Single-site matrix elements that multiply the hops, around one reference for every class."""
         parts = [self.model.central_lindbladian.ravel()]
-        for site_class in self.model.classes:
-            r = site_class.reference_at(np.array([time]))[0] if self.moving else site_class.reference()
-            local, coupled = site_matrices(self.model, site_class, r)
+        for site_class, r in zip(self.model.classes, references, strict=True):
+            local, coupled = site_matrices(site_class, r)
             parts += [local.ravel(), coupled.ravel()]
         return np.concatenate(parts)
 
-    def matrix(self, time: float = 0.0) -> csr_matrix:
-        """The generator as a real sparse matrix, for the reference at `time`."""
-        if not self.moving:
-            values = self._amplitudes * self.coefficients()[self._entries]
+    def matrix(self, references: Sequence[np.ndarray] | None = None) -> csr_matrix:
+        """The generator as a real sparse matrix, around the given (by default the initial) references."""
+        if references is None:
+            values = self._amplitudes * self.coefficients(self.references)[self._entries]
             return coo_matrix((values, (self._rows, self._columns)), shape=(self.size, self.size)).tocsr()
         if self._template is None:  # the pattern is sorted once; only its values change in time
             keys, position = np.unique(self._rows * self.size + self._columns, return_inverse=True)
@@ -152,7 +126,7 @@ class Generator:
             empty = csr_matrix((np.zeros(len(keys)), keys % self.size, indptr), shape=(self.size, self.size))
             self._template = (weights, empty)
         weights, matrix = self._template
-        matrix.data = weights @ self.coefficients(time)
+        matrix.data = weights @ self.coefficients(references)
         return matrix
 
     def blocks(self) -> np.ndarray:
@@ -169,53 +143,12 @@ class Generator:
         v[: self._dc2] = self.model.central_basis.coordinates(self.model.initial).real
         return v
 
-    def lift(self, M: np.ndarray, site_class: int, scaling: float, order: int | None) -> csr_matrix:
-        """N^{−s} Σ_k M^{(k)} on the bath alone, for a real matrix M in the basis (ω, e_i)."""
-        count = self.model.classes[site_class].count
-        if order is None and count == math.inf:
-            order = 0
-        total = csr_matrix((self.space.size, self.space.size))
-        for to, source in zip(*np.nonzero(M), strict=True):
-            hop = self.space.hop(int(to), int(source), site_class)
-            values = M[to, source] * hop.amplitudes * condensate_factor(hop, count, scaling, order)
-            total = total + coo_matrix((values, (hop.rows, hop.columns)), shape=total.shape).tocsr()
-        return total
 
-    def readout(self, moments: Sequence[Moment], time: float = 0.0) -> csr_matrix:
-        """Rows R with R @ v = the moments, for the reference at `time`; in `order` their coefficients."""
-        rows = [self._moment_row(m, time) for m in moments]
-        return csr_matrix(np.array(rows).reshape(len(moments), self.size))
-
-    def _moment_row(self, moment: Moment, time: float) -> np.ndarray:
-        basis = self.model.central_basis
-        central = np.eye(1, basis.size)[0] if moment.central is None else basis.expectation(moment.central).real
-        orders = range((self.order or 0) + 1)
-        # series[l] is the coefficient of N^{−l/2} (or, without an order, the value itself)
-        series = [np.zeros(self.space.size) for _ in orders]
-        series[0][0] = 1.0
-        if moment.power:
-            site_class = self.model.classes[moment.site_class]
-            r = site_class.reference_at(np.array([time]))[0] if self.moving else site_class.reference()
-            M = in_reference_basis(site_class.basis.anticommutator(moment.site) / 2, r)
-            M = M - M[0, 0] * np.eye(len(M))
-            M[np.abs(M) < ROUND_OFF] = 0
-            lifts = [
-                self.lift(M, moment.site_class, moment.scaling, None if self.order is None else l).T.tocsr()
-                for l in orders
-            ]
-            for _ in range(moment.power):
-                series = [sum(lifts[l - i] @ series[i] for i in range(l + 1)) for l in orders]
-        return np.kron(series[-1], central)
-
-
-def site_matrices(model: CollectiveModel, site_class, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[no-untyped-def]
-    """Matrix of the site's Lindbladian (d², d²), and of the couplings (d², d², d_c², d_c²), around ω(r)."""
+def site_matrices(site_class: SiteClass, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Matrix of the site's Lindbladian (d², d²), and of its couplings (d², d², d_c², d_c²), around ω(r)."""
     local = in_reference_basis(site_class.lindbladian, r)
     local[:, 0] = 0  # ω obeys the site's own equation
-    size, dc2 = site_class.basis.size, model.central_basis.size
-    coupled = np.zeros((size, size, dc2, dc2))
-    for C, F in site_class.couplings:
-        coupled += np.multiply.outer(in_reference_basis(F, r), C)
+    coupled = np.tensordot(in_reference_basis(site_class.site_parts, r), site_class.central_parts, axes=(0, 0))
     local[np.abs(local) < ROUND_OFF] = 0
     coupled[np.abs(coupled) < ROUND_OFF] = 0
     return local, coupled
@@ -236,7 +169,7 @@ def mode_weights(
         references = site_class.reference()[None]
         if site_class.moves():
             references = site_class.reference_at(np.linspace(0, horizon, 7))
-        pairs = [site_matrices(model, site_class, r) for r in references]
+        pairs = [site_matrices(site_class, r) for r in references]
         local = np.any([p[0] != 0 for p in pairs], axis=0)
         coupled = np.any([p[1] != 0 for p in pairs], axis=0)
         if site_class.count == math.inf:

@@ -90,18 +90,18 @@ class OperatorBasis:
 
 
 def in_reference_basis(F: np.ndarray, r: np.ndarray) -> np.ndarray:
-    """Rewrite a map from the basis (1/d, e_i) to (ω, e_i), with ω = 1/d + Σ r_i e_i.
+    """Rewrite maps from the basis (1/d, e_i) to (ω, e_i), with ω = 1/d + Σ r_i e_i.
 
     Parameters
     ----------
-    F : ndarray, shape (D+1, D+1)
-        Matrix of the map in (1/d, e_i).
+    F : ndarray, shape (…, D+1, D+1)
+        Matrices of the maps in (1/d, e_i).
     r : ndarray, shape (D,)
         Bloch vector of the reference state.
     """
     M = F.copy()
-    M[:, 0] += F[:, 1:] @ r
-    M[1:] -= np.outer(r, M[0])
+    M[..., :, 0] += F[..., :, 1:] @ r
+    M[..., 1:, :] -= r[:, None] * M[..., :1, :]
     return M
 
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from .collective import CollectiveModel
 from .errors import ArgumentError, hermitian_matrix, increasing_times, real_number
-from .generator import Moment
 from .model import CentralSpinModel
+from .moments import Moment
 from .observables import RawMoments, check_observables, combine, needed_raw
 from .trajectory import Trajectory
 

@@ -94,6 +94,13 @@ class SymmetricSpace:
         """Weighted number of excitations Σ w_i n_i of every state."""
         return self.occupations @ self.weights
 
+    def find(self, occupations: np.ndarray) -> np.ndarray:
+        """Indices of the given occupations, −1 where the cut leaves them out."""
+        inside = (occupations @ self.weights <= self.cut) & ~(occupations[:, ~self._kept].any(axis=1))
+        keys = np.where(inside, occupations @ self._strides, 0)
+        index = np.minimum(np.searchsorted(self._keys, keys), self.size - 1)
+        return np.where(inside & (self._keys[index] == keys), index, -1)
+
     def hop(self, to: int, source: int, site_class: int = 0) -> Hop:
         """Matrix elements of b_μ†b_ν of one class, μ = `to`, ν = `source`, 0 being the condensate."""
         n, first = self.occupations, self.first[site_class]

@@ -11,8 +11,9 @@ import numpy as np
 from .collective import CollectiveModel, collective_model
 from .errors import TruncationError
 from .evolution import evolve_linear, evolve_time_dependent
-from .generator import Generator, Moment, mode_weights
+from .generator import Generator, mode_weights
 from .model import PAULI, CentralSpinModel
+from .moments import Moment, Readout
 from .observables import Raw, RawMoments
 from .steady_state import StationarySolver
 from .symmetric import SymmetricSpace
@@ -93,15 +94,24 @@ def evolve_moments(
 
     def run(cut: int) -> tuple[np.ndarray, Generator]:
         generator = Generator(model, cut, horizon)
-        v = generator.initial()
+        v, readout = generator.initial(), Readout(generator, moments)
         if not generator.moving:
-            values = evolve_linear(generator.matrix(), v, times, generator.readout(moments), tolerance)
-        else:
-            states = evolve_time_dependent(generator.matrix, v, times, tolerance)
-            values = np.array(
-                [generator.readout(moments, t) @ state for t, state in zip(times, states, strict=True)]
-            )
-        return values, generator
+            return evolve_linear(generator.matrix(), v, times, readout.rows(), tolerance), generator
+        # The references obey their own equation; they are stepped together with the state they carry.
+        lengths = [len(v), *(len(r) for r in generator.references)]
+        splits = np.cumsum(lengths)[:-1]
+
+        def derivative(_: float, y: np.ndarray) -> np.ndarray:
+            state, *references = np.split(y, splits)
+            moved = [c.damping @ r + c.drive for c, r in zip(model.classes, references, strict=True)]
+            return np.concatenate([generator.matrix(references) @ state, *moved])
+
+        start = np.concatenate([v, *generator.references])
+        values = []
+        for y in evolve_time_dependent(derivative, start, times, tolerance):
+            state, *references = np.split(y, splits)
+            values.append(readout.rows(references) @ state)
+        return np.array(values), generator
 
     return _converge(model, run, moments, tolerance, horizon, cut, memory_budget, BYTES_PER_UNKNOWN)
 
@@ -119,7 +129,7 @@ def stationary_moments(
         generator = Generator(model, cut)
         solver = StationarySolver(generator.matrix(), np.eye(1, generator.size)[0], blocks=generator.blocks())
         v = solver.stationary()
-        return generator.readout(moments) @ v, generator
+        return Readout(generator, moments).rows() @ v, generator
 
     bytes_per_unknown = BYTES_PER_UNKNOWN + LU_BYTES_PER_UNKNOWN * 10
     return _converge(model, run, moments, tolerance, 0.0, cut, memory_budget, bytes_per_unknown)
