@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -25,6 +26,7 @@ from layout import Book, BookError
 os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 
 STAMP = "centralspin"  # notebook metadata: digest of what was executed and the seconds it took
+TRACEBACK_LINES = 15  # enough to see where, short enough to read
 
 
 def execute_notebook(
@@ -84,10 +86,11 @@ def execute_notebook(
 
 
 def failure(name: str, error: PapermillExecutionError, unfinished: Path) -> str:
-    """Say what stopped a chapter: the claim's own sentence, or the error with its last line of traceback."""
-    lines = [f"{name}: cell {error.cell_index + 1} stopped with {error.ename}: {error.evalue}"]
+    """Say what stopped a chapter: the claim's own sentence, or the error with the end of its traceback."""
+    lines = [f"{name}: cell {error.exec_count} stopped with {error.ename}: {error.evalue}"]
     if error.ename != "ClaimFailed":
-        lines += ["  " + line for line in (error.source or "").splitlines()[:12]]
+        traceback = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback)).splitlines()
+        lines += ["  " + line for line in traceback[-TRACEBACK_LINES:]]
     return "\n".join([*lines, f"  The notebook up to there: {unfinished}"])
 
 
@@ -113,7 +116,7 @@ def execute_book(book: Book) -> list[str]:
             execute_notebook(book, name, path, stamp={"digest": book.chapter_digest(name)})
         except BookError as error:
             failures.append(str(error))
-            print(error, flush=True)
+            print(failures[-1].splitlines()[0], flush=True)  # the whole is told at the end
     return failures
 
 
