@@ -2,6 +2,7 @@
 
 from .collective import CollectiveModel, Sites
 from .errors import ArgumentError, ConvergenceError, TruncationError
+from .expansion import corrected, expand
 from .model import CentralSpinModel
 from .moments import Moment
 from .observables import OBSERVABLES
@@ -19,6 +20,8 @@ __all__ = [
     "Sites",
     "Trajectory",
     "TruncationError",
+    "corrected",
     "evolve",
+    "expand",
     "steady_state",
 ]

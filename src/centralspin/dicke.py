@@ -28,7 +28,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.sparse import block_array, csr_array, csr_matrix, diags_array, eye_array, hstack, kron
+from scipy.sparse import block_array, csr_array, csr_matrix, diags_array, eye_array, hstack, kron, vstack
 
 from .errors import ArgumentError, ConvergenceError
 from .evolution import evolve_linear
@@ -213,17 +213,16 @@ def _readout(space: DickeBlocks, raw: tuple[Raw, ...]) -> csr_matrix:
         if kind == "tau":
             blocks = [kron(eye_array(d // 2), csr_array(sigma[argument])) for d in space.dimensions]
         else:
-            scale = 2 / (space.N if kind == "z" else math.sqrt(space.N))
+            axis, exponent = (argument, 1) if kind == "m" else (kind, argument)
+            scale = 2 / (space.N if kind == "m" else math.sqrt(space.N))
             powers = []
-            for J in space.collective(kind):
+            for J in space.collective(axis):
                 power = eye_array(J.shape[0], format="csr")
-                for _ in range(argument):
+                for _ in range(exponent):
                     power = power @ (scale * J)
                 powers.append(power)
             blocks = [kron(P, eye_array(2)) for P in powers]
         rows.append(space.readout(blocks))
-    from scipy.sparse import vstack
-
     return csr_matrix(vstack(rows))
 
 

@@ -66,5 +66,11 @@ def steady_state(
 
 def _moments(spin: dict[str, list[qutip.Qobj]], raw: tuple[Raw, ...]) -> list[qutip.Qobj]:
     N = len(spin["x"]) - 1
-    total = {axis: sum(spins[1:]) / (N if axis == "z" else math.sqrt(N)) for axis, spins in spin.items()}
-    return [spin[argument][0] if kind == "tau" else total[kind] ** argument for kind, argument in raw]
+    total = {axis: sum(spins[1:]) for axis, spins in spin.items()}
+    result = []
+    for kind, argument in raw:
+        if kind == "tau":
+            result.append(spin[argument][0])
+        else:
+            result.append(total[argument] / N if kind == "m" else (total[kind] / math.sqrt(N)) ** argument)
+    return result

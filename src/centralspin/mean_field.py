@@ -101,10 +101,11 @@ def _raw(model: CentralSpinModel, raw: tuple[Raw, ...], y: np.ndarray) -> RawMom
     for kind, argument in raw:
         if kind == "tau":
             values[kind, argument] = y["xyz".index(argument)]
+        elif kind == "m":
+            axis = "xyz".index(argument)
+            values[kind, argument] = y[3 + axis] + y[6 + axis] / math.sqrt(model.N)
         elif argument > 1:
             raise ArgumentError("observables", 'be averages with method "mean_field", which neglects fluctuations', "a higher moment")
-        elif kind == "z":
-            values[kind, argument] = y[5] + y[8] / math.sqrt(model.N)
         else:
             values[kind, argument] = y[6 + "xy".index(kind)]
     about = {a: np.where(np.abs(y[3 + i]) > 1e-14, y[3 + i], 0.0) for i, a in enumerate("xy")}

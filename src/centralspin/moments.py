@@ -1,7 +1,7 @@
 r"""Reading moments of the bath and the central system out of a vector in symmetric Liouville space.
 
 The trace over the bath is the component n = 0, because every e_i is traceless. A moment of a collective
-operator is the trace after applying \\(½\\{B, ·\\}\\) on all sites several times; as a row vector it starts at
+operator is the trace after applying ½{B, ·} on all sites several times; as a row vector it starts at
 n = 0 and reaches |n| ≤ p after p applications. The rows are made in a space of that size only.
 """
 

@@ -1,6 +1,6 @@
 r"""The observables every method can be asked for, and how they follow from raw moments.
 
-A solver returns *raw moments* only: ⟨τ_α⟩, ⟨S_z⟩/N, and the moments ⟨((S_α − N r_α)/√N)^k⟩ of S_x and
+A solver returns *raw moments* only: ⟨τ_α⟩, ⟨S_α⟩/N, and the moments ⟨((S_α − N r_α)/√N)^k⟩ of S_x and
 S_y about a value r_α of its choice (its reference state; 0 will do). Everything else is arithmetic:
 
 * ``x = ⟨S_x⟩/√N`` and its central moments ``X2``, ``X3``, ``X4``; likewise y. They exist for every bath.
@@ -21,7 +21,7 @@ import numpy as np
 from .errors import ArgumentError
 from .model import CentralSpinModel
 
-#: A raw moment: ("tau", axis) for ⟨τ_axis⟩, ("z", 1) for ⟨S_z⟩/N, ("x", k) and ("y", k) as in the module's docstring.
+#: A raw moment: ("tau", axis) for ⟨τ_axis⟩, ("m", axis) for ⟨S_axis⟩/N, ("x", k) and ("y", k) as in the module's docstring.
 Raw = tuple[str, Any]
 
 
@@ -58,10 +58,6 @@ def _central(raw: RawMoments, axis: str, power: int) -> Any:
     return sum(math.comb(power, k) * (-M[1]) ** (power - k) * M[k] for k in range(power + 1))
 
 
-def _average(raw: RawMoments, axis: str, model: CentralSpinModel) -> Any:
-    return raw.about[axis] + raw.values[axis, 1] / math.sqrt(model.N)
-
-
 def _number(raw: RawMoments, model: CentralSpinModel) -> Any:
     squares: Any = 0.0
     for axis in "xy":
@@ -70,7 +66,7 @@ def _number(raw: RawMoments, model: CentralSpinModel) -> Any:
         if np.any(shift):
             root = math.sqrt(model.N)
             squares = squares + 2 * root * shift * M1 + (root * shift) ** 2
-    return (squares / 4 + raw.values["z", 1] / 2) / model.require_boson()
+    return (squares / 4 + raw.values["m", "z"] / 2) / model.require_boson()
 
 
 def _observables() -> dict[str, Observable]:
@@ -78,6 +74,9 @@ def _observables() -> dict[str, Observable]:
     for axis in "xyz":
         known[f"tau_{axis}"] = Observable(
             f"⟨τ_{axis}⟩", (("tau", axis),), lambda raw, model, axis=axis: raw.values["tau", axis]
+        )
+        known[f"m_{axis}"] = Observable(
+            f"⟨S_{axis}⟩/N", (("m", axis),), lambda raw, model, axis=axis: raw.values["m", axis]
         )
     for axis, quadrature, sign in (("x", "q", 1), ("y", "p", -1)):
 
@@ -108,12 +107,8 @@ def _observables() -> dict[str, Observable]:
                 ),
                 True,
             )
-        known[f"m_{axis}"] = Observable(
-            f"⟨S_{axis}⟩/N", ((axis, 1),), lambda raw, model, axis=axis: _average(raw, axis, model)
-        )
-    known["m_z"] = Observable("⟨S_z⟩/N", (("z", 1),), lambda raw, model: raw.values["z", 1])
     known["number"] = Observable(
-        "⟨a_N† a_N⟩", (("x", 1), ("x", 2), ("y", 1), ("y", 2), ("z", 1)), _number, True
+        "⟨a_N† a_N⟩", (("x", 1), ("x", 2), ("y", 1), ("y", 2), ("m", "z")), _number, True
     )
     return known
 

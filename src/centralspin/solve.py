@@ -70,20 +70,20 @@ def evolve(
         If the tolerance cannot be met within the memory budget.
     """
     times_array = increasing_times(times)
-    tolerance = _tolerance(tolerance)
+    tolerance = check_tolerance(tolerance)
     if isinstance(model, CollectiveModel):
         _collective_arguments(method, central_state, bath_bloch)
         moments = _moments(observables)
         from .symmetric_solver import evolve_moments
 
-        values, details = evolve_moments(model, times_array, list(moments.values()), tolerance, **_options(method, options))
+        values, details = evolve_moments(model, times_array, list(moments.values()), tolerance, **check_options(method, options))
         return Trajectory(times_array, dict(zip(moments, values.T, strict=True)), method, details)
     _require_model(model)
     names = check_observables(observables, model)
     model.central_density_matrix(central_state)
     bloch = model.initial_bath_bloch(bath_bloch)
     run = _method(method).evolve
-    raw, details = run(model, times_array, needed_raw(names), central_state, bloch, tolerance, **_options(method, options))
+    raw, details = run(model, times_array, needed_raw(names), central_state, bloch, tolerance, **check_options(method, options))
     values = {name: np.broadcast_to(np.real(v), times_array.shape) for name, v in combine(names, raw, model).items()}
     return Trajectory(times_array, values, method, details)
 
@@ -97,18 +97,18 @@ def steady_state(
     **options: Any,
 ) -> Trajectory:
     """Return expectation values in the stationary state; the parameters are those of `evolve`."""
-    tolerance = _tolerance(tolerance)
+    tolerance = check_tolerance(tolerance)
     if isinstance(model, CollectiveModel):
         _collective_arguments(method, "up", None)
         moments = _moments(observables)
         from .symmetric_solver import stationary_moments
 
-        values, details = stationary_moments(model, list(moments.values()), tolerance, **_options(method, options))
+        values, details = stationary_moments(model, list(moments.values()), tolerance, **check_options(method, options))
         return Trajectory(math.inf, {n: float(v) for n, v in zip(moments, values, strict=True)}, method, details)
     _require_model(model)
     names = check_observables(observables, model)
     model.stationary_bath_bloch()
-    raw, details = _method(method).steady_state(model, needed_raw(names), tolerance, **_options(method, options))
+    raw, details = _method(method).steady_state(model, needed_raw(names), tolerance, **check_options(method, options))
     values = {name: float(np.real(value)) for name, value in combine(names, raw, model).items()}
     return Trajectory(math.inf, values, method, details)
 
@@ -119,7 +119,8 @@ def _method(name: Any) -> Any:
     return importlib.import_module(f".{METHODS[name][0]}", __package__)  # QuTiP is slow to import: only when used
 
 
-def _options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def check_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a method, or raise `ArgumentError` if it does not know one."""
     known = {"cut", "memory_budget"} if method == "symmetric" else set()
     for name in options:
         if name not in known:
@@ -133,7 +134,8 @@ def _options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def _tolerance(value: Any) -> float:
+def check_tolerance(value: Any) -> float:
+    """Return a tolerance that integration and truncation can meet, or raise `ArgumentError`."""
     tolerance = real_number("tolerance", value)
     if not 1e-13 <= tolerance <= 1e-1:
         raise ArgumentError("tolerance", "be between 1e-13 and 0.1", value)

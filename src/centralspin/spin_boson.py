@@ -108,8 +108,9 @@ def _moments(model: CentralSpinModel, a: qutip.Qobj, raw: tuple[Raw, ...]) -> li
     for kind, argument in raw:
         if kind == "tau":
             result.append(qutip.tensor(sigma[argument], qutip.qeye(cutoff)))
-        elif kind == "z":  # S_z/N does not fluctuate at N = ∞
-            result.append(-model.epsilon * qutip.tensor(qutip.qeye(2), qutip.qeye(cutoff)))
+        elif kind == "m":  # averages do not fluctuate at N = ∞
+            average = model.stationary_bath_bloch()["xyz".index(argument)]
+            result.append(average * qutip.tensor(qutip.qeye(2), qutip.qeye(cutoff)))
         else:
             result.append(bath[kind] ** argument)
     return result

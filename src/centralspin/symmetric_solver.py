@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.sparse import bmat, csr_matrix
 
 from .collective import CollectiveModel, collective_model
 from .errors import TruncationError
@@ -47,7 +48,7 @@ def evolve(
     problem = collective_model(model, central_state, bath_bloch)
     values, details = evolve_moments(problem, times, as_moments(raw), tolerance, **options)
     r = problem.classes[0].reference_at(times) if problem.classes[0].moves() else problem.classes[0].reference()[None]
-    return _raw_moments(raw, values, r), details
+    return raw_moments(raw, values, r), details
 
 
 def steady_state(
@@ -56,7 +57,7 @@ def steady_state(
     """Raw moments at stationarity by one sparse solve in symmetric Liouville space."""
     problem = collective_model(model)
     values, details = stationary_moments(problem, as_moments(raw), tolerance, **options)
-    return _raw_moments(raw, values, problem.classes[0].reference()), details
+    return raw_moments(raw, values, problem.classes[0].reference()), details
 
 
 def as_moments(raw: Sequence[Raw]) -> list[Moment]:
@@ -66,18 +67,20 @@ def as_moments(raw: Sequence[Raw]) -> list[Moment]:
         if kind == "tau":
             moments.append(Moment(central=AXES[argument]))
         else:
-            moments.append(Moment(site=AXES[kind], power=argument, scaling=1.0 if kind == "z" else 0.5))
+            axis, power, scaling = (argument, 1, 1.0) if kind == "m" else (kind, argument, 0.5)
+            moments.append(Moment(site=AXES[axis], power=power, scaling=scaling))
     return moments
 
 
-def _raw_moments(raw: Sequence[Raw], values: np.ndarray, r: np.ndarray) -> RawMoments:
+def raw_moments(raw: Sequence[Raw], values: np.ndarray, r: np.ndarray) -> RawMoments:
+    """Name the values read about the reference states r, shape (…, 3)."""
     about = {axis: np.where(np.abs(r[..., i]) > 1e-14, r[..., i], 0.0) for i, axis in enumerate("xyz")}
     about = {axis: value[0] if value.shape == (1,) else value for axis, value in about.items()}
     result = {}
     for index, key in enumerate(raw):
         result[key] = values[..., index]
-        if key[0] == "z":  # read about the reference; the convention is ⟨S_z⟩/N itself
-            result[key] = result[key] + about["z"]
+        if key[0] == "m":  # read about the reference; the convention is ⟨S_α⟩/N itself
+            result[key] = result[key] + about[key[1]]
     return RawMoments(result, {"x": about["x"], "y": about["y"]})
 
 
@@ -88,32 +91,63 @@ def evolve_moments(
     tolerance: float,
     cut: int | None = None,
     memory_budget: float = MEMORY_BUDGET,
+    orders: Sequence[int | None] = (None,),
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Moments in time, shape (times, moments), and details; the cut grows until the tolerance is met."""
+    """Moments in time, shape (times, moments), and details; the cut grows until the tolerance is met.
+
+    With `orders` = (0, 1, …, l) their coefficients of N^0, N^{−1/2}, …, N^{−l/2} one after the other.
+    """
     horizon = float(times[-1])
 
     def run(cut: int) -> tuple[np.ndarray, Generator]:
-        generator = Generator(model, cut, horizon)
-        v, readout = generator.initial(), Readout(generator, moments)
-        if not generator.moving:
-            return evolve_linear(generator.matrix(), v, times, readout.rows(), tolerance), generator
-        # The references obey their own equation; they are stepped together with the state they carry.
-        lengths = [len(v), *(len(r) for r in generator.references)]
-        splits = np.cumsum(lengths)[:-1]
+        generators = [Generator(model, cut, horizon, order) for order in orders]
+        return _propagate(generators, moments, times, tolerance), generators[0]
 
-        def derivative(_: float, y: np.ndarray) -> np.ndarray:
-            state, *references = np.split(y, splits)
-            moved = [c.damping @ r + c.drive for c, r in zip(model.classes, references, strict=True)]
-            return np.concatenate([generator.matrix(references) @ state, *moved])
+    return _converge(model, run, moments, tolerance, horizon, cut, memory_budget, BYTES_PER_UNKNOWN * len(orders))
 
-        start = np.concatenate([v, *generator.references])
-        values = []
-        for y in evolve_time_dependent(derivative, start, times, tolerance):
-            state, *references = np.split(y, splits)
-            values.append(readout.rows(references) @ state)
-        return np.array(values), generator
 
-    return _converge(model, run, moments, tolerance, horizon, cut, memory_budget, BYTES_PER_UNKNOWN)
+def _propagate(
+    generators: list[Generator], moments: Sequence[Moment], times: np.ndarray, tolerance: float
+) -> np.ndarray:
+    """Moments in time, shape (times, orders · moments).
+
+    One generator is stepped as it is. Several are the coefficients L_l of N^{−l/2}; then the coefficients of
+    the state obey v̇_l = Σ_i L_{l−i} v_i, one block-triangular equation.
+    """
+    first = generators[0]
+    readouts = [Readout(generator, moments) for generator in generators]
+    v = np.concatenate([first.initial(), np.zeros((len(generators) - 1) * first.size)])
+
+    def matrix(references: list[np.ndarray] | None = None) -> csr_matrix:
+        return _triangular([generator.matrix(references) for generator in generators])
+
+    def rows(references: list[np.ndarray] | None = None) -> csr_matrix:
+        return _triangular([readout.rows(references) for readout in readouts])
+
+    if not first.moving:
+        return evolve_linear(matrix(), v, times, rows(), tolerance)
+    # The references obey their own equation; they are stepped together with the state they carry.
+    splits = np.cumsum([len(v), *(len(r) for r in first.references)])[:-1]
+
+    def derivative(_: float, y: np.ndarray) -> np.ndarray:
+        state, *references = np.split(y, splits)
+        moved = [c.damping @ r + c.drive for c, r in zip(first.model.classes, references, strict=True)]
+        return np.concatenate([matrix(references) @ state, *moved])
+
+    values = []
+    for y in evolve_time_dependent(derivative, np.concatenate([v, *first.references]), times, tolerance):
+        state, *references = np.split(y, splits)
+        values.append(rows(references) @ state)
+    return np.array(values)
+
+
+def _triangular(blocks: list[csr_matrix]) -> csr_matrix:
+    """The block Toeplitz matrix with blocks[0] on the diagonal, blocks[1] below it, …."""
+    if len(blocks) == 1:
+        return blocks[0]
+    count = len(blocks)
+    grid = [[blocks[i - j] if i >= j else None for j in range(count)] for i in range(count)]
+    return csr_matrix(bmat(grid, format="csr"))
 
 
 def stationary_moments(
@@ -122,14 +156,20 @@ def stationary_moments(
     tolerance: float,
     cut: int | None = None,
     memory_budget: float = MEMORY_BUDGET,
+    orders: Sequence[int | None] = (None,),
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Moments at stationarity, shape (moments,), and details; the sites start in their own stationary state."""
+    """Moments at stationarity, shape (moments,), and details; `orders` as in `evolve_moments`."""
 
     def run(cut: int) -> tuple[np.ndarray, Generator]:
-        generator = Generator(model, cut)
-        solver = StationarySolver(generator.matrix(), np.eye(1, generator.size)[0], blocks=generator.blocks())
-        v = solver.stationary()
-        return Readout(generator, moments).rows() @ v, generator
+        generators = [Generator(model, cut, order=order) for order in orders]
+        first = generators[0]
+        matrices = [generator.matrix() for generator in generators]
+        solver = StationarySolver(matrices[0], np.eye(1, first.size)[0], blocks=first.blocks())
+        states = [solver.stationary()]
+        for l in range(1, len(orders)):  # L_0 v_l = −Σ_{i<l} L_{l−i} v_i, without trace
+            states.append(solver.solve(-sum(matrices[l - i] @ states[i] for i in range(l))))
+        rows = _triangular([Readout(generator, moments).rows() for generator in generators])
+        return rows @ np.concatenate(states), first
 
     bytes_per_unknown = BYTES_PER_UNKNOWN + LU_BYTES_PER_UNKNOWN * 10
     return _converge(model, run, moments, tolerance, 0.0, cut, memory_budget, bytes_per_unknown)

@@ -1,0 +1,106 @@
+r"""Exact 1/N coefficients, by perturbation theory in N^{−1/2}.
+
+In symmetric Liouville space N enters the generator only through condensate factors, so that
+:math:`L = L_0 + N^{-1/2} L_{1/2} + N^{-1} L_1 + …` with explicit coefficients. L_0 is the emergent model, and
+
+.. math:: \dot v_{1/2} = L_0 v_{1/2} + L_{1/2} v_0, \qquad \dot v_1 = L_0 v_1 + L_{1/2} v_{1/2} + L_1 v_0 .
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .collective import collective_model
+from .errors import ArgumentError, increasing_times
+from .model import CentralSpinModel
+from .observables import RawMoments, check_observables, combine, needed_raw
+from .solve import check_options, check_tolerance
+from .symmetric_solver import as_moments, evolve_moments, raw_moments, stationary_moments
+from .trajectory import Trajectory
+
+#: Any size that no cut ever reaches; the coefficients do not depend on it.
+LARGE = 10**9
+#: Half-integer orders up to this fraction of the tolerance count as absent.
+ORDERS = (0, 1, 2)
+
+
+def expand(
+    model: CentralSpinModel,
+    times: Sequence[float] | None,
+    observables: Any = ("tau_x", "tau_y", "tau_z"),
+    *,
+    central_state: Any = "up",
+    bath_bloch: Any = None,
+    tolerance: float = 1e-8,
+    **options: Any,
+) -> tuple[Trajectory, Trajectory]:
+    r"""Return the limit N = ∞ and the coefficient of 1/N of expectation values.
+
+    :math:`⟨O⟩_N = ⟨O⟩_∞ + c/N + O(N^{-2})`: the first trajectory is ⟨O⟩_∞, the second c. Together they are
+    the corrected emergent theory, see `corrected`.
+
+    Parameters
+    ----------
+    model : CentralSpinModel
+        The problem; its N is ignored. The limit must exist: z = ½ with ⟨σ±⟩ = 0 in the bath, or z ≥ 1,
+        and 2z must be an integer.
+    times : sequence of float, or None
+        Increasing times ≥ 0; None expands the stationary state.
+    observables, central_state, bath_bloch, tolerance
+        As for `evolve`.
+    **options
+        `cut` and `memory_budget`, as for `evolve`.
+
+    Returns
+    -------
+    limit, coefficient : Trajectory
+
+    Raises
+    ------
+    ArgumentError
+        If an argument is outside its domain, or if an observable approaches its limit more slowly than 1/N.
+    """
+    tolerance = check_tolerance(tolerance)
+    options = check_options("symmetric", options)
+    if abs(2 * model.scaling - round(2 * model.scaling)) > 1e-12:
+        raise ArgumentError("scaling", "be a multiple of ½ for an expansion in N^{−1/2}", model.scaling)
+    names = check_observables(observables, model)
+    raw = needed_raw(names)
+    problem = collective_model(model.replace(N=LARGE), central_state, bath_bloch)
+    site_class = problem.classes[0]
+    if times is None:
+        problem = collective_model(model.replace(N=LARGE))
+        site_class = problem.classes[0]
+        values, details = stationary_moments(problem, as_moments(raw), tolerance, orders=ORDERS, **options)
+        when: Any = math.inf
+        r = site_class.reference()
+    else:
+        when = increasing_times(times)
+        values, details = evolve_moments(problem, when, as_moments(raw), tolerance, orders=ORDERS, **options)
+        r = site_class.reference_at(when) if site_class.moves() else site_class.reference()[None]
+    limit, half, first = np.split(values, len(ORDERS), axis=-1)
+    if np.abs(half).max() > 1e3 * tolerance:
+        slow = [f"{key}" for i, key in enumerate(raw) if np.abs(half[..., i]).max() > 1e3 * tolerance]
+        raise ArgumentError("observables", "approach their limits as 1/N", f"built on {', '.join(slow)}, which goes as 1/√N")
+    base = raw_moments(raw, limit, r)
+    infinite = model.replace(N=math.inf)
+    at_limit = combine(names, base, infinite)
+    # Every observable is a polynomial in the raw moments: its derivative by a complex step is exact.
+    step = 1e-30
+    stepped = {key: base.values[key] + 1j * step * first[..., i] for i, key in enumerate(raw)}
+    derivative = combine(names, RawMoments(stepped, base.about), infinite)
+    coefficients = {name: np.imag(value) / step for name, value in derivative.items()}
+    if times is None:
+        at_limit = {name: float(np.real(v)) for name, v in at_limit.items()}
+        coefficients = {name: float(v) for name, v in coefficients.items()}
+    return Trajectory(when, at_limit, "expansion", details), Trajectory(when, coefficients, "expansion", details)
+
+
+def corrected(limit: Trajectory, coefficient: Trajectory, N: float) -> Trajectory:
+    """The corrected emergent theory at bath size N: limit + coefficient/N, with an error of order 1/N²."""
+    values = {name: limit[name] + coefficient[name] / N for name in limit}
+    return Trajectory(limit.times, values, "corrected emergent theory", {"N": N, **limit.details})
