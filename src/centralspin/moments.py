@@ -59,9 +59,10 @@ class Readout:
         self._generator = generator
         self._moments = list(moments)
         sizes = [c.count for c in generator.model.classes]
-        kept = [(np.asarray(w) > 0).astype(int) for w in generator.weights]
+        # All modes, also those that the dynamics never reaches: rows pass through them.
+        equal = [np.ones(len(w), dtype=int) for w in generator.weights]
         power = max((m.power for m in moments), default=0)
-        self._small = small = SymmetricSpace(kept, sizes, power)
+        self._small = small = SymmetricSpace(equal, sizes, power)
         position = generator.space.find(small.occupations)
         self._inside = position >= 0
         self._position = position[self._inside]

@@ -13,8 +13,8 @@ from .errors import ConvergenceError
 
 #: Below this many unknowns a direct factorisation is cheaper than a preconditioned iteration.
 DIRECT = 1200
-#: Krylov vectors of one GMRES cycle; where one cycle is not enough, the direct factorisation takes over.
-KRYLOV = 60
+#: Krylov vectors that GMRES may use; where they are not enough, the direct factorisation takes over.
+KRYLOV = 200
 #: Relative residual asked of GMRES, and what a solution may miss at most.
 RESIDUAL, LARGEST_RESIDUAL = 1e-13, 1e-9
 

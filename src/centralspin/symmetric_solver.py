@@ -201,7 +201,7 @@ def _converge(
                 f"and the cut before it is off by about {error:.2g}."
             )
         values, generator = run(cut)
-        exact = cut >= complete
+        exact = bool(cut >= complete)
         if previous is not None:
             before, change = change, float(np.abs(values - previous).max())
             shrinks = math.isfinite(before) and before > 0
