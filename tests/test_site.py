@@ -90,9 +90,7 @@ def test_images_have_alternative_text(pages: dict[Path, Page]) -> None:
             text = image.get("alt") or ""
             place = f"{page.path.relative_to(SITE)}: {image.get('src')}"
             assert len(text.split()) >= 3, f"{place} needs alternative text that says what is to be seen"
-            assert not re.search(r"[0-9a-f]{20}|\.(png|svg|jpe?g)$", text), (
-                f"{place} is named, not described"
-            )
+            assert not re.search(r"[0-9a-f]{20}|\.(png|svg|jpe?g)$", text), f"{place} is named, not described"
 
 
 def test_internal_links_lead_somewhere(pages: dict[Path, Page]) -> None:

@@ -7,6 +7,7 @@ written.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import json
 import platform
@@ -43,6 +44,21 @@ class Placeholder(nodes.General, nodes.Element):
 
 
 # --- reading the executed notebooks ---
+
+
+@dataclasses.dataclass(frozen=True)
+class Executed:
+    """What this build's executed notebooks say: records by claim, runs by chapter, notebooks by page."""
+
+    records: dict[str, dict[str, Any]]
+    runs: dict[str, dict[str, Any]]
+    notebooks: dict[str, nbformat.NotebookNode]
+
+
+def executed(app: Any) -> Executed:
+    """Return what was gathered once all pages were read."""
+    gathered: Executed = app.ledger
+    return gathered
 
 
 def executed_notebooks(app: Sphinx) -> dict[str, nbformat.NotebookNode]:
@@ -88,9 +104,7 @@ def collect(app: Sphinx, env: Any) -> list[str]:
             LOGGER.warning("Claim %s is not checked by its chapter %s.", name, claim.chapter)
         if record["holds"] is False:
             LOGGER.warning("Claim %s fails: measured %s.", name, record["measured"])
-    env.ledger_records = {name: records[name] for name in claims}
-    env.ledger_notebooks = notebooks
-    env.ledger_runs = {
+    runs = {
         PurePosixPath(page).name: {
             "seconds": (env.nb_metadata.get(page, {}).get("exec_data") or {}).get("runtime")
             or notebook.metadata.get("centralspin", {}).get("seconds"),
@@ -98,6 +112,9 @@ def collect(app: Sphinx, env: Any) -> list[str]:
         }
         for page, notebook in notebooks.items()
     }
+    # Kept with the application, not the environment, which Sphinx writes to disk and reads again.
+    state: Any = app
+    state.ledger = Executed({name: records[name] for name in claims}, runs, notebooks)
     return sorted(pages_with_placeholders(env))
 
 
@@ -284,8 +301,7 @@ class FillPlaceholders(SphinxPostTransform):
 
     def record(self, claim: str) -> dict[str, Any]:
         """Return a claim's record."""
-        record: dict[str, Any] = self.env.ledger_records[claim]  # type: ignore[attr-defined]
-        return record
+        return executed(self.app).records[claim]
 
     def measured(self, claim: str) -> list[nodes.Node]:
         """Return a measured value."""
@@ -301,7 +317,7 @@ class FillPlaceholders(SphinxPostTransform):
 
     def own_records(self, chapter: str) -> list[dict[str, Any]]:
         """Return a chapter's records."""
-        records = self.env.ledger_records.values()  # type: ignore[attr-defined]
+        records = executed(self.app).records.values()
         return [record for record in records if record["chapter"] == chapter]
 
     def count(self, chapter: str) -> list[nodes.Node]:
@@ -320,7 +336,7 @@ class FillPlaceholders(SphinxPostTransform):
 
     def execution(self, chapter: str) -> list[nodes.Node]:
         """Say how long the chapter ran, and with what."""
-        run = self.env.ledger_runs.get(chapter)  # type: ignore[attr-defined]
+        run = executed(self.app).runs.get(chapter)
         if run is None:
             return []
         versions = [f"Python {run['python']}"]
@@ -334,7 +350,7 @@ class FillPlaceholders(SphinxPostTransform):
     def download(self, chapter: str) -> list[nodes.Node]:
         """Return a link to the executed notebook."""
         page = self.env.docname
-        if self.app.builder.format != "html" or page not in self.env.ledger_notebooks:  # type: ignore[attr-defined]
+        if self.app.builder.format != "html" or page not in executed(self.app).notebooks:
             return []
         target = "../" * page.count("/") + self.config.ledger_downloads + f"{chapter}.ipynb"
         text = "Download the executed notebook"
@@ -348,13 +364,13 @@ def write_files(app: Sphinx, exception: Exception | None) -> None:
     """Write `ledger.json` and the executed notebooks into the site."""
     if exception is not None or app.builder.format != "html":
         return
-    env: Any = app.env
+    gathered = executed(app)
     folder = Path(app.outdir)
     if app.config.ledger_complete:
-        text = json.dumps(list(env.ledger_records.values()), indent=1, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(list(gathered.records.values()), indent=1, ensure_ascii=False, allow_nan=False)
         (folder / "ledger.json").write_text(text + "\n", encoding="utf-8")
     (folder / app.config.ledger_downloads).mkdir(parents=True, exist_ok=True)
-    for page, notebook in env.ledger_notebooks.items():
+    for page, notebook in gathered.notebooks.items():
         text = nbformat.writes(notebook)
         (folder / app.config.ledger_downloads / f"{PurePosixPath(page).name}.ipynb").write_text(text, "utf-8")
         source = folder / "_sources" / f"{page}.ipynb"  # the theme's download button; it has no outputs
