@@ -8,9 +8,10 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import nbformat
 import pytest
 
-from layout import Book
+from layout import Book, BookError, parameters
 
 TOOLS = Path(__file__).resolve().parent.parent / "tools"
 CHAPTER = """---
@@ -200,3 +201,23 @@ def test_misspelt_parameters_are_told(tmp_path: Path, name: str, values: str, se
     result = run("chapter.py", write(tmp_path), name, values)
     assert result.returncode == 1
     assert sentence in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("a = 1\nb, c = [2, 3], -0.5  # units", {"a": 1, "b": [2, 3], "c": -0.5}),
+        ("a = len('x')", None),
+        ("a.b = 1", None),
+        ("a, b = 1, 2, 3", None),
+        ("import math", None),
+    ],
+)
+def test_parameters_are_read_without_running_them(source: str, expected: dict | None) -> None:
+    cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["parameters"]})
+    notebook = nbformat.v4.new_notebook(cells=[cell, nbformat.v4.new_code_cell("d = 4")])
+    if expected is None:
+        with pytest.raises(BookError, match="must assign literal values to names, but has the line"):
+            parameters(notebook)
+    else:
+        assert parameters(notebook) == expected

@@ -149,13 +149,22 @@ def parameters(notebook: nbformat.NotebookNode) -> dict[str, Any]:
     for cell in notebook.cells:
         if cell.cell_type == "code" and "parameters" in cell.metadata.get("tags", []):
             for line in ast.parse(cell.source).body:
-                if not (isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name)):
-                    raise BookError("A cell tagged `parameters` must consist of `name = value` lines only.")
                 try:
-                    found[line.targets[0].id] = ast.literal_eval(line.value)
+                    found.update(assignment(line))
                 except ValueError as error:
                     raise BookError(
-                        f"Parameter `{line.targets[0].id}` must be given as a literal value, "
-                        f"but is `{ast.unparse(line.value)}`."
+                        "A cell tagged `parameters` must assign literal values to names, "
+                        f"but has the line `{ast.unparse(line)}`."
                     ) from error
     return found
+
+
+def assignment(line: ast.stmt) -> dict[str, Any]:
+    """Return what a line `a = 1` or `a, b = 1, 2` assigns; raise ValueError for any other line."""
+    if not isinstance(line, ast.Assign) or len(line.targets) != 1:
+        raise ValueError(line)
+    target, value = line.targets[0], ast.literal_eval(line.value)
+    names, values = (target.elts, value) if isinstance(target, ast.Tuple) else ([target], [value])
+    if not all(isinstance(name, ast.Name) for name in names):
+        raise ValueError(line)
+    return {name.id: item for name, item in zip(names, values, strict=True) if isinstance(name, ast.Name)}
