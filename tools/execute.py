@@ -63,8 +63,8 @@ def execute_notebook(
             cwd=book.source,
             progress_bar=False,
             on_cell_start=progress,
-            # The kernel would warn that this process talks to it over an unencrypted local port.
-            extra_arguments=["--IPKernelApp.log_level=40"],
+            # The kernel would report its local port and its own shutdown; errors come with the cells.
+            extra_arguments=["--IPKernelApp.log_level=50"],
         )
     except PapermillExecutionError as error:
         print(flush=True)
