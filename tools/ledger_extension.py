@@ -20,7 +20,6 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from jupyter_cache import get_cache
 from myst_nb.core.read import create_nb_reader
-from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
@@ -28,9 +27,10 @@ from sphinx.errors import ExtensionError
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
+from sphinx.util.nodes import make_refnode
 from sphinx.util.typing import ExtensionMetadata
 
-from centralspin.claims import MIME_TYPE, Claim, LedgerError, make_record, minus, number, read_claims
+from centralspin.claims import MIME_TYPE, Claim, LedgerError, make_record, measured_text, read_claims, typeset
 from layout import Book
 
 LOGGER = logging.getLogger(__name__)
@@ -156,26 +156,15 @@ class LedgerDirective(SphinxDirective):
         return nodes.paragraph("", "", *self.parse_inline(source)[0])
 
     def chapter_link(self, chapter: str) -> nodes.paragraph:
-        """Return a link to a chapter, with the chapter's title."""
-        folder = PurePosixPath(self.config.ledger_claims).parent
-        link = pending_xref(
-            "",
-            nodes.inline(text=chapter, classes=["xref", "doc"]),
-            refdomain="std",
-            reftype="doc",
-            reftarget=f"/{folder / chapter}",
-            refdoc=self.env.docname,
-            refexplicit=False,
-            refwarn=True,
-        )
-        return nodes.paragraph("", "", link)
+        """Return a link to a chapter, to be made when the chapter's title is known."""
+        return nodes.paragraph("", "", Placeholder(what="link", of=chapter))
 
-    def table(self, header: list[str], widths: list[int], rows: list[nodes.row]) -> nodes.table:
-        """Return a table."""
+    def table(self, header: list[str], rows: list[nodes.row], style: str) -> nodes.table:
+        """Return a table; the style sheet sets their widths."""
         head = nodes.row("", *(nodes.entry("", nodes.paragraph(text=name)) for name in header))
-        group = nodes.tgroup("", *(nodes.colspec(colwidth=width) for width in widths), cols=len(widths))
+        group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in header), cols=len(header))
         group += [nodes.thead("", head), nodes.tbody("", *rows)]
-        return nodes.table("", group, classes=["ledger"])
+        return nodes.table("", group, classes=["ledger", style])
 
 
 class LedgerTable(LedgerDirective):
@@ -206,15 +195,14 @@ class LedgerTable(LedgerDirective):
                 result.append(self.chapter_link(chapter))
                 result[-1]["classes"].append("ledger-chapter")
             if rows:
-                header = ["Claim", "Measured", "Required", "Verdict"]
-                result.append(self.table(header, [44, 22, 22, 12], rows))
+                result.append(self.table(["Claim", "Measured", "Required"], rows, "claims"))
         return result
 
     def row(self, claim: Claim) -> nodes.row:
         """Return a claim's row."""
         where = self.text(f"**{claim.where}.** {claim.says}")
-        name = nodes.paragraph("", "", nodes.literal(text=claim.id), classes=["ledger-small"])
-        name += nodes.inline(text=f" {KINDS[claim.kind]}")
+        name = nodes.paragraph("", "", Placeholder(what="verdict", of=claim.id), classes=["ledger-small"])
+        name += [nodes.Text(f" {KINDS[claim.kind]} "), nodes.literal(text=claim.id)]
         target = nodes.entry("", where, name)
         if not self.options:  # only the full table is what links point to
             target["ids"].append(anchor(claim.id))
@@ -225,8 +213,7 @@ class LedgerTable(LedgerDirective):
         if claim.because:
             required += self.text(f"Why: {claim.because}")
             required[-1]["classes"].append("ledger-small")
-        verdict = nodes.entry("", nodes.paragraph("", "", Placeholder(what="verdict", of=claim.id)))
-        return nodes.row("", target, measured, required, verdict)
+        return nodes.row("", target, measured, required)
 
 
 class LedgerSummary(LedgerDirective):
@@ -243,7 +230,7 @@ class LedgerSummary(LedgerDirective):
                 count = nodes.paragraph("", "", Placeholder(what="count", of=chapter))
                 cells = (self.chapter_link(chapter), self.text(about), count)
                 rows.append(nodes.row("", *(nodes.entry("", cell) for cell in cells)))
-        return [self.table(["Chapter", "What is tested", "Claims"], [28, 44, 28], rows)]
+        return [self.table(["Chapter", "What is tested", "Claims"], rows, "summary")]
 
 
 class ChapterInfo(LedgerDirective):
@@ -257,15 +244,17 @@ class ChapterInfo(LedgerDirective):
         _, chapters = self.begin()
         chapter = PurePosixPath(self.env.docname).name
         given = chapters.get(chapter, {}).get("parameters", {})
-        values = " ".join(f"{name}={value!r}".replace(" ", "") for name, value in given.items())
+        values = [f"{name}={value!r}".replace(" ", "") for name, value in given.items()]
         lines = [
             *self.parse_content_to_nodes(),
             nodes.paragraph("", "", Placeholder(what="run", of=chapter)),
             nodes.paragraph("", "", Placeholder(what="download", of=chapter)),
         ]
         if values:
-            command = f"make chapter NAME={chapter} PARAMETERS='{values}'"
+            command = f"make chapter NAME={chapter} PARAMETERS='{values[0]}'"
             lines[-1] += [nodes.Text(" Run it with other parameters: "), nodes.literal(text=command)]
+            if values[1:]:
+                lines[-1] += nodes.Text(f", and likewise {', '.join(list(given)[1:])}.")
         return [nodes.container("", *lines, classes=["chapter-info"])]
 
 
@@ -275,8 +264,8 @@ def anchor(claim: str) -> str:
 
 
 def sentence_case(text: str) -> str:
-    """Return a text with a capital first letter and typographic minus signs."""
-    return text[0].upper() + minus(text[1:])
+    """Return a text with a capital first letter and numbers as in print."""
+    return text[0].upper() + typeset(text[1:])
 
 
 # --- filling the placeholders ---
@@ -295,6 +284,7 @@ class FillPlaceholders(SphinxPostTransform):
             "count": self.count,
             "run": self.execution,
             "download": self.download,
+            "link": self.link,
         }
         for node in list(self.document.findall(Placeholder)):
             node.replace_self(fill[node["what"]](node["of"]))
@@ -305,8 +295,8 @@ class FillPlaceholders(SphinxPostTransform):
 
     def measured(self, claim: str) -> list[nodes.Node]:
         """Return a measured value."""
-        value = self.record(claim)["measured"]
-        return [nodes.strong(text="–" if value is None else minus(number(value)))]
+        record = self.record(claim)
+        return [nodes.strong(text="–" if record["measured"] is None else typeset(measured_text(record)))]
 
     def verdict(self, claim: str) -> list[nodes.Node]:
         """Return a verdict: a sign, a word, and a colour."""
@@ -333,6 +323,14 @@ class FillPlaceholders(SphinxPostTransform):
         parts = ", ".join(f"{count} {KINDS[kind]}" for kind, count in kinds.items() if count)
         badge = nodes.inline(text=text, classes=["claim-badge", f"claim-{style}"])
         return [badge, nodes.inline(text=f" {parts}", classes=["ledger-small"])]
+
+    def link(self, chapter: str) -> list[nodes.Node]:
+        """Return a link to a chapter that reads as its title does, mathematics included."""
+        page = str(PurePosixPath(self.config.ledger_claims).parent / chapter)
+        if page not in self.env.titles:
+            return [nodes.Text(chapter)]  # only when a single chapter is rendered
+        title = [child.deepcopy() for child in self.env.titles[page].children]
+        return [make_refnode(self.app.builder, self.env.docname, page, "", title)]
 
     def execution(self, chapter: str) -> list[nodes.Node]:
         """Say how long the chapter ran, and with what."""

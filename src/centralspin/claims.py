@@ -31,6 +31,7 @@ RELATIONS = ("within", "relative", "at-most", "at-least", "below", "above", "tru
 WITH_TOLERANCE = ("within", "relative")
 
 _COMPARISON = {"at-most": "at most", "at-least": "at least", "below": "below", "above": "above"}
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _REQUIRED = ("id", "chapter", "where", "kind", "says", "quantity", "relation")
 _OPTIONAL = ("expected", "tolerance", "because", "holds-for")
 _BADGE = {
@@ -92,16 +93,27 @@ class Claim:
         return f"{_COMPARISON[self.relation]} {number(self.expected)}"
 
 
-def number(value: object) -> str:
-    """Write a number for a reader, with six significant digits."""
+def number(value: object, digits: int = 6) -> str:
+    """Write a number for a reader."""
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.{digits}g}"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def minus(text: str) -> str:
-    """Replace the hyphens of numbers by minus signs, for typeset output."""
-    return text.replace("-", "−")
+def typeset(text: str) -> str:
+    """Write the numbers in a text as in print: ``-1.5e-08`` becomes ``−1.5×10⁻⁸``."""
+
+    def power(match: re.Match[str]) -> str:
+        mantissa, exponent = match[1], str(int(match[2]))
+        factor = "" if mantissa == "1" else f"{mantissa}×"
+        return f"{factor}10{exponent.translate(_SUPERSCRIPT)}"
+
+    return re.sub(r"(?<![\d.])(\d+(?:\.\d+)?)e([+-]?\d+)", power, text).replace("-", "−")
+
+
+def measured_text(record: Mapping[str, Any]) -> str:
+    """Write a record's measured value; what is only compared with a limit needs few digits."""
+    return number(record["measured"], 3 if record["relation"] in _COMPARISON else 6)
 
 
 def evaluate(claim: Claim, measured: float | bool) -> bool:
@@ -375,7 +387,7 @@ def _show(record: dict[str, Any], claim: Claim, changed: list[str]) -> None:
     """Display a verdict in a notebook, print it elsewhere."""
     symbol, word, colour = _BADGE[record["holds"]]
     note = f"at other parameters ({', '.join(changed)})" if record["holds"] is None else ""
-    measured = f"{claim.quantity}: {number(record['measured'])}, must be {claim.requirement}"
+    measured = f"{claim.quantity}: {measured_text(record)}, must be {claim.requirement}"
     text = f"{symbol} {word} {note}".rstrip() + f" | {claim.where} | {measured} [{claim.id}]"
     try:
         from IPython.core.getipython import get_ipython
@@ -397,7 +409,7 @@ def _show(record: dict[str, Any], claim: Claim, changed: list[str]) -> None:
         f'style="border-left:4px solid {colour};padding:.3em .8em;margin:.4em 0">'
         f"{badge} <strong>{_markup(claim.where)}.</strong> {_markup(claim.says)} {html.escape(note)}<br>"
         f'<span style="font-size:.9em">{_markup(claim.quantity)}: '
-        f"<strong>{minus(number(record['measured']))}</strong>, must be {minus(claim.requirement)} "
+        f"<strong>{typeset(measured_text(record))}</strong>, must be {typeset(claim.requirement)} "
         f"<code>{claim.id}</code></span></div>"
     )
     display({"text/plain": text, "text/html": markup, MIME_TYPE: record}, raw=True)  # type: ignore[no-untyped-call]
