@@ -1,0 +1,131 @@
+r"""Corollary 1: matrix elements of e^{tL} between monomials, at finite N, in the limit, and to order 1/N.
+
+Tr(ρ P^ν e^{tL}[P^μ] P^η) = Tr(e^{tL*}[P^η ρ P^ν] P^μ), so one evolution of P^η ρ P^ν answers for every μ.
+That operator is neither Hermitian nor normalised, but permutation invariant: it lives in the symmetric
+Liouville space of `monomials`, tensored with the central spin's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import qutip
+from scipy.sparse import block_array, csr_matrix, eye_array, kron
+
+from .errors import ArgumentError
+from .evolution import evolve_linear
+from .model import SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
+from .monomials import CENTRAL, BathSuperoperators, Exponents, word
+from .spin_boson import operators, thermal_state
+
+#: A monomial τ_{μ1} a†^{μ2} a^{μ3} m_z^{μ4} as (μ1, μ2, μ3, μ4), τ_0 = 1.
+Monomial = tuple[int, int, int, int]
+
+
+class MonomialDynamics:
+    """Corollary 1: φ⊗Ω_SS(P^ν e^{tL}[P^μ] P^η) at finite N or as a series in N^{−1/2}.
+
+    Parameters
+    ----------
+    model : CentralSpinModel
+        The problem.
+    cut : int
+        The cut of the symmetric space, with weight 2 for σz; 2N and more is complete.
+    order : int, optional
+        Give the coefficient of N^{−order/2} instead of the value at N.
+    """
+
+    def __init__(self, model: CentralSpinModel, cut: int, order: int | None = None) -> None:
+        self.model = model
+        self.bath = bath = BathSuperoperators(model, cut, order, weight_z=2)
+        one, count = eye_array(bath.space.size, format="csr"), len(bath.orders)
+        basis = eye_array(2)
+        g = model.g0 * math.sqrt(model.epsilon)
+        central = -1j * model.central_hamiltonian() - sum(J.conj().T @ J for J in model.central_jumps()) / 2
+        # row-major central operators: A X B is A ⊗ Bᵀ
+        local = kron(central, basis) + kron(basis, central.conj())
+        local = local + sum(kron(J, J.conj()) for J in model.central_jumps())
+        parts = []
+        for k in range(count):
+            L = kron(bath.dissipator[k], eye_array(4))
+            for tau, key in ((SIGMA_PLUS, "a"), (SIGMA_MINUS, "a†")):
+                L = L - 1j * g * (
+                    kron(bath.left[key][k], kron(tau, basis)) - kron(bath.right[key][k], kron(basis, tau.T))
+                )
+            parts.append(L + kron(one, local) if k == 0 else L)
+        #: The Schrödinger-picture generator; with orders, the block-triangular matrix of their hierarchy.
+        self.generator = csr_matrix(
+            block_array(
+                [[parts[i - j] if i >= j else None for j in range(count)] for i in range(count)], format="csr"
+            )
+        )
+
+    def start(self, nu: Monomial, eta: Monomial, central_state: Any = "up") -> np.ndarray:
+        """Return the vector of P^η (φ⊗Ω_SS) P^ν, with monomials (τ index, μ2, μ3, μ4)."""
+        series = self.bath.sandwich(exponents_of(nu), exponents_of(eta))
+        rho = self.model.central_density_matrix(central_state)
+        central = (CENTRAL[eta[0]] @ rho @ CENTRAL[nu[0]]).ravel()
+        return np.concatenate([np.kron(v[:, 0], central) for v in series])
+
+    def rows(self, mus: Sequence[Monomial]) -> csr_matrix:
+        """Rows X ↦ Tr(P^μ X), one per monomial."""
+        rows = []
+        for mu in mus:
+            series = self.bath.row(word(exponents_of(mu)))[
+                ::-1
+            ]  # order k of the row meets order `order` − k of X
+            rows.append(np.concatenate([np.kron(v[:, 0], CENTRAL[mu[0]].T.ravel()) for v in series]))
+        return csr_matrix(np.array(rows))
+
+    def elements(
+        self, start: np.ndarray, mus: Sequence[Monomial], times: np.ndarray, tolerance: float = 1e-10
+    ) -> np.ndarray:
+        """Return the matrix elements of e^{tL}[P^μ], shape (times, monomials)."""
+        return evolve_linear(self.generator, start, np.asarray(times, dtype=float), self.rows(mus), tolerance)
+
+    def powers(self, start: np.ndarray, mus: Sequence[Monomial], count: int) -> np.ndarray:
+        """Return the matrix elements of L^k[P^μ] for k = 0 … `count`, shape (count + 1, monomials)."""
+        readout, values = self.rows(mus), []
+        for _ in range(count + 1):
+            values.append(readout @ start)
+            start = self.generator @ start
+        return np.array(values)
+
+
+def boson_elements(
+    model: CentralSpinModel,
+    nu: Monomial,
+    eta: Monomial,
+    mus: Sequence[Monomial],
+    times: Sequence[float],
+    central_state: Any = "up",
+    levels: int = 40,
+    tolerance: float = 1e-10,
+) -> np.ndarray:
+    """Return φ⊗Ω̃_β(P^ν e^{tL̃}[P^μ] P^η) in Fock space, the right side of Corollary 1.
+
+    The Hamiltonian, the jump operators and ρ_β are those of `spin_boson`; the result has shape
+    (times, monomials).
+    """
+    limit = model.replace(N=math.inf)
+    H, jumps, a = operators(limit, levels)
+    central = [qutip.tensor(qutip.Qobj(c), qutip.qeye(levels)) for c in CENTRAL]
+
+    def product(mu: Monomial) -> Any:
+        return central[mu[0]] * a.dag() ** mu[1] * a ** mu[2] * (-model.epsilon) ** mu[3]
+
+    rho = qutip.tensor(qutip.Qobj(model.central_density_matrix(central_state)), thermal_state(limit, levels))
+    start = (product(eta) * rho * product(nu)).full().ravel(order="F")  # QuTiP stacks columns
+    rows = csr_matrix(np.array([product(mu).full().ravel() for mu in mus]))
+    L = csr_matrix(qutip.liouvillian(H, jumps).data_as("csr_matrix"))
+    return evolve_linear(L, start, np.asarray(times, dtype=float), rows, tolerance)
+
+
+def exponents_of(monomial: Monomial) -> Exponents:
+    """Return (μ2, μ3, μ4) of a monomial."""
+    if len(monomial) != 4 or min(monomial) < 0 or monomial[0] > 3:
+        raise ArgumentError("monomial", "be (τ index 0–3, μ2, μ3, μ4)", repr(monomial))
+    return monomial[1], monomial[2], monomial[3]
