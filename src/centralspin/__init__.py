@@ -6,7 +6,7 @@ from .expansion import corrected, expand
 from .model import CentralSpinModel
 from .moments import Moment
 from .observables import OBSERVABLES
-from .solve import METHODS, evolve, steady_state
+from .solve import METHODS, central_states, evolve, steady_state
 from .trajectory import Trajectory
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Sites",
     "Trajectory",
     "TruncationError",
+    "central_states",
     "corrected",
     "evolve",
     "expand",

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from .collective import CollectiveModel
+from .collective import CollectiveModel, collective_model
 from .errors import ArgumentError, hermitian_matrix, increasing_times, real_number
 from .model import CentralSpinModel
 from .moments import Moment
-from .observables import RawMoments, check_observables, combine, needed_raw
+from .observables import check_observables, combine, needed_raw
 from .trajectory import Trajectory
 
 #: Method → (module that implements it, what it is).
@@ -113,6 +113,30 @@ def steady_state(
     return Trajectory(math.inf, values, method, details)
 
 
+def central_states(
+    model: CentralSpinModel | CollectiveModel,
+    times: Sequence[float],
+    *,
+    central_state: Any = "up",
+    bath_bloch: Any = None,
+    tolerance: float = 1e-8,
+    **options: Any,
+) -> np.ndarray:
+    """Return the density matrices of the central system in time, shape (times, d, d), by method "symmetric".
+
+    The parameters are those of `evolve`; `qutip.Qobj(states[k])` makes a QuTiP operator of one of them.
+    """
+    if isinstance(model, CentralSpinModel):
+        model = collective_model(model, central_state, bath_bloch)
+    elements = model.central_basis.elements
+    observables = {str(i): Moment(central=e) for i, e in enumerate(elements[1:], start=1)}
+    if not observables:
+        return np.ones((len(increasing_times(times)), 1, 1), dtype=complex)
+    trajectory = evolve(model, times, observables, tolerance=tolerance, **options)
+    coordinates = model.central_basis.dimension * np.array(list(trajectory.values.values()))
+    return np.asarray(elements[0] + np.einsum("it,iab->tab", coordinates, elements[1:]))
+
+
 def _method(name: Any) -> Any:
     if not isinstance(name, str) or name not in METHODS:
         raise ArgumentError("method", f"be among {', '.join(METHODS)}", repr(name))
@@ -163,4 +187,4 @@ def _moments(observables: Any) -> dict[str, Moment]:
     }
 
 
-__all__ = ["METHODS", "RawMoments", "evolve", "steady_state"]
+__all__ = ["METHODS", "central_states", "check_options", "check_tolerance", "evolve", "steady_state"]

@@ -15,8 +15,8 @@ from .errors import ConvergenceError
 DIRECT = 1200
 #: Krylov vectors that GMRES may use; where they are not enough, the direct factorisation takes over.
 KRYLOV = 200
-#: Relative residual asked of GMRES, and what a solution may miss at most.
-RESIDUAL, LARGEST_RESIDUAL = 1e-13, 1e-9
+#: Relative residuals asked of GMRES for the solution and for its refinement; what a solution may miss at most.
+RESIDUALS, LARGEST_RESIDUAL = (1e-9, 1e-6), 1e-9
 
 
 class StationarySolver:
@@ -59,11 +59,17 @@ class StationarySolver:
         right[self._row] = trace
         if self._preconditioner is not None:
             inverse = LinearOperator(self._matrix.shape, matvec=self._preconditioner.solve, dtype=right.dtype)
-            v, failed = gmres(
-                self._matrix, right, inverse @ right, rtol=RESIDUAL, restart=KRYLOV, maxiter=1, M=inverse
-            )
-            if not failed:
-                return np.asarray(v)
+            v, missing, failed = np.zeros_like(right), right, 0
+            for accuracy in RESIDUALS:  # the second pass refines the first to round-off
+                change, failed = gmres(
+                    self._matrix, missing, inverse @ missing, rtol=accuracy, restart=KRYLOV, maxiter=1, M=inverse
+                )
+                if failed:
+                    break
+                v += change
+                missing = right - self._matrix @ v
+            else:
+                return v
             self._preconditioner = None
         if self._lu is None:
             self._lu = _factorise(self._matrix)

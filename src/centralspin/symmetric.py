@@ -18,6 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import coo_matrix, csr_matrix
+
+from .errors import ArgumentError
 
 
 @dataclass(frozen=True)
@@ -171,3 +174,45 @@ def condensate_factor(hop: Hop, size: float, scaling: float, order: int | None =
 def diverges(hop: Hop, scaling: float) -> bool:
     """Whether the factor of a hop grows without bound as N → ∞."""
     return hop.condensate / 2 > scaling
+
+
+def lift(
+    space: SymmetricSpace,
+    M: np.ndarray,
+    size: float,
+    scaling: float = 0.0,
+    site_class: int = 0,
+    order: int | None = None,
+) -> csr_matrix:
+    r"""Return the collective superoperator :math:`N^{-z} \sum_k M^{(k)}` as a sparse matrix on `space`.
+
+    Parameters
+    ----------
+    space : SymmetricSpace
+        The basis.
+    M : ndarray, shape (D+1, D+1)
+        A single-site superoperator in the basis (ω, e_1, …, e_D), real or complex.
+    size : int or math.inf
+        The number N of sites; at `math.inf` what does not vanish as N → ∞ is kept.
+    scaling : float
+        The exponent z.
+    site_class : int
+        The class of sites it acts on.
+    order : int, optional
+        Return the coefficient of N^{−order/2} instead.
+
+    Raises
+    ------
+    ArgumentError
+        If the result would grow without bound in the limit that is asked for.
+    """
+    limit = order is not None or size == math.inf
+    order = 0 if order is None and size == math.inf else order
+    total = csr_matrix((space.size, space.size), dtype=M.dtype)
+    for to, source in zip(*np.nonzero(M), strict=True):
+        hop = space.hop(int(to), int(source), site_class)
+        if limit and diverges(hop, scaling):
+            raise ArgumentError("scaling", f"be at least {hop.condensate / 2:g} for the limit N = ∞ to exist", scaling)
+        values = M[to, source] * hop.amplitudes * condensate_factor(hop, size, scaling, order)
+        total = total + coo_matrix((values, (hop.rows, hop.columns)), shape=total.shape).tocsr()
+    return total
