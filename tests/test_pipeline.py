@@ -147,6 +147,18 @@ def test_failed_claim_is_named_and_the_others_run(tmp_path: Path) -> None:
     assert executed(run("execute.py", book).stdout) == ["two"]
 
 
+def test_ledger_is_checked_before_anything_runs(tmp_path: Path) -> None:
+    book = write(tmp_path)
+    ledger = book.claims.read_text(encoding="utf-8")
+    book.claims.write_text(ledger.replace("claims:\n", "  three: {}\nclaims:\n"), encoding="utf-8")
+    result = run("build.py", book)
+    assert "_toc.yml must list every chapter of the ledger, but lacks three." in result.stderr
+    book.claims.write_text(ledger.replace("kind: verified", "kind: maybe"), encoding="utf-8")
+    result = run("build.py", book)
+    assert result.returncode == 1 and not executed(result.stdout)
+    assert "Claim `one.size`: `kind` must be one of verified, corrected, beyond" in result.stderr
+
+
 def test_recorded_failure_stops_the_rendering(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CENTRALSPIN_CLAIMS", "record")
     result = run("build.py", write(tmp_path, expected=2))

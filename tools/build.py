@@ -16,6 +16,7 @@ import nbformat
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 
+from centralspin.claims import LedgerError, read_claims
 from execute import STAMP, execute_book
 from layout import Book, BookError, digest, files
 
@@ -57,6 +58,17 @@ def render(book: Book) -> None:
         )
 
 
+def check_ledger(book: Book) -> None:
+    """Refuse an invalid ledger, or one of other chapters, before minutes are spent on executing."""
+    try:
+        _, chapters = read_claims(book.claims)
+    except LedgerError as error:
+        raise BookError(str(error)) from error
+    missing = sorted(set(chapters) - set(book.chapters()))
+    if missing:
+        raise BookError(f"_toc.yml must list every chapter of the ledger, but lacks {', '.join(missing)}.")
+
+
 def build(book: Book) -> None:
     """Bring the rendered book up to date."""
     version = importlib.metadata.version("jupyter-book")
@@ -69,6 +81,7 @@ def build(book: Book) -> None:
         print(f"The book is up to date: {where}.")
         return
     stamp.unlink(missing_ok=True)
+    check_ledger(book)
     failures = execute_book(book)
     if failures:
         raise BookError("\n".join([f"{len(failures)} chapter(s) failed; nothing was rendered.", *failures]))
