@@ -15,7 +15,7 @@ import numpy as np
 import qutip
 from scipy.sparse import block_array, csr_matrix, eye_array, kron
 
-from .errors import ArgumentError
+from .errors import ArgumentError, increasing_times
 from .evolution import evolve_linear
 from .model import SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
 from .monomials import CENTRAL, BathSuperoperators, Exponents, word
@@ -25,7 +25,35 @@ from .spin_boson import operators, thermal_state
 Monomial = tuple[int, int, int, int]
 
 
-class MonomialDynamics:
+class _Dynamics:
+    """A Schrödinger-picture generator, and how to write operators and monomials as its vectors and rows."""
+
+    generator: csr_matrix
+
+    def start(self, nu: Monomial, eta: Monomial, central_state: Any = "up") -> np.ndarray:
+        """Return the vector of P^η (φ⊗Ω) P^ν."""
+        raise NotImplementedError
+
+    def rows(self, mus: Sequence[Monomial]) -> csr_matrix:
+        """Return the rows X ↦ Tr(P^μ X), one per monomial."""
+        raise NotImplementedError
+
+    def elements(
+        self, start: np.ndarray, mus: Sequence[Monomial], times: Sequence[float], tolerance: float = 1e-10
+    ) -> np.ndarray:
+        """Return the matrix elements of e^{tL}[P^μ], shape (times, monomials)."""
+        return evolve_linear(self.generator, start, increasing_times(times), self.rows(mus), tolerance)
+
+    def powers(self, start: np.ndarray, mus: Sequence[Monomial], count: int) -> np.ndarray:
+        """Return the matrix elements of L^k[P^μ] for k = 0 … `count`, shape (count + 1, monomials)."""
+        readout, values = self.rows(mus), []
+        for _ in range(count + 1):
+            values.append(readout @ start)
+            start = self.generator @ start
+        return np.array(values)
+
+
+class MonomialDynamics(_Dynamics):
     """Corollary 1: φ⊗Ω_SS(P^ν e^{tL}[P^μ] P^η) at finite N or as a series in N^{−1/2}.
 
     Parameters
@@ -71,7 +99,7 @@ class MonomialDynamics:
         return np.concatenate([np.kron(v[:, 0], central) for v in series])
 
     def rows(self, mus: Sequence[Monomial]) -> csr_matrix:
-        """Rows X ↦ Tr(P^μ X), one per monomial."""
+        """Return the rows X ↦ Tr(P^μ X), one per monomial."""
         rows = []
         for mu in mus:
             series = self.bath.row(word(exponents_of(mu)))[
@@ -80,48 +108,40 @@ class MonomialDynamics:
             rows.append(np.concatenate([np.kron(v[:, 0], CENTRAL[mu[0]].T.ravel()) for v in series]))
         return csr_matrix(np.array(rows))
 
-    def elements(
-        self, start: np.ndarray, mus: Sequence[Monomial], times: np.ndarray, tolerance: float = 1e-10
-    ) -> np.ndarray:
-        """Return the matrix elements of e^{tL}[P^μ], shape (times, monomials)."""
-        return evolve_linear(self.generator, start, np.asarray(times, dtype=float), self.rows(mus), tolerance)
 
-    def powers(self, start: np.ndarray, mus: Sequence[Monomial], count: int) -> np.ndarray:
-        """Return the matrix elements of L^k[P^μ] for k = 0 … `count`, shape (count + 1, monomials)."""
-        readout, values = self.rows(mus), []
-        for _ in range(count + 1):
-            values.append(readout @ start)
-            start = self.generator @ start
-        return np.array(values)
+class BosonDynamics(_Dynamics):
+    """The right side of Corollary 1, φ⊗Ω̃_β(P^ν e^{tL̃}[P^μ] P^η), in the boson's Fock space.
 
+    The Hamiltonian, the jump operators and ρ_β are those of `spin_boson`; m_z^N is −ε.
 
-def boson_elements(
-    model: CentralSpinModel,
-    nu: Monomial,
-    eta: Monomial,
-    mus: Sequence[Monomial],
-    times: Sequence[float],
-    central_state: Any = "up",
-    levels: int = 40,
-    tolerance: float = 1e-10,
-) -> np.ndarray:
-    """Return φ⊗Ω̃_β(P^ν e^{tL̃}[P^μ] P^η) in Fock space, the right side of Corollary 1.
-
-    The Hamiltonian, the jump operators and ρ_β are those of `spin_boson`; the result has shape
-    (times, monomials).
+    Parameters
+    ----------
+    model : CentralSpinModel
+        The problem; its N is ignored.
+    levels : int
+        The number of Fock states.
     """
-    limit = model.replace(N=math.inf)
-    H, jumps, a = operators(limit, levels)
-    central = [qutip.tensor(qutip.Qobj(c), qutip.qeye(levels)) for c in CENTRAL]
 
-    def product(mu: Monomial) -> Any:
-        return central[mu[0]] * a.dag() ** mu[1] * a ** mu[2] * (-model.epsilon) ** mu[3]
+    def __init__(self, model: CentralSpinModel, levels: int = 40) -> None:
+        self.model = model.replace(N=math.inf)
+        H, jumps, self._a = operators(self.model, levels)
+        self._levels = levels
+        self.generator = csr_matrix(qutip.liouvillian(H, jumps).data_as("csr_matrix"))
 
-    rho = qutip.tensor(qutip.Qobj(model.central_density_matrix(central_state)), thermal_state(limit, levels))
-    start = (product(eta) * rho * product(nu)).full().ravel(order="F")  # QuTiP stacks columns
-    rows = csr_matrix(np.array([product(mu).full().ravel() for mu in mus]))
-    L = csr_matrix(qutip.liouvillian(H, jumps).data_as("csr_matrix"))
-    return evolve_linear(L, start, np.asarray(times, dtype=float), rows, tolerance)
+    def _product(self, mu: Monomial) -> Any:
+        raising, lowering, average = exponents_of(mu)
+        central = qutip.tensor(qutip.Qobj(CENTRAL[mu[0]]), qutip.qeye(self._levels))
+        return central * self._a.dag() ** raising * self._a**lowering * (-self.model.epsilon) ** average
+
+    def start(self, nu: Monomial, eta: Monomial, central_state: Any = "up") -> np.ndarray:
+        """Return the vector of P^η (φ⊗Ω̃_β) P^ν; QuTiP stacks columns."""
+        phi = qutip.Qobj(self.model.central_density_matrix(central_state))
+        rho = qutip.tensor(phi, thermal_state(self.model, self._levels))
+        return np.asarray((self._product(eta) * rho * self._product(nu)).full().ravel(order="F"))
+
+    def rows(self, mus: Sequence[Monomial]) -> csr_matrix:
+        """Return the rows X ↦ Tr(P^μ X), one per monomial."""
+        return csr_matrix(np.array([self._product(mu).full().ravel() for mu in mus]))
 
 
 def exponents_of(monomial: Monomial) -> Exponents:
