@@ -96,6 +96,8 @@ def records_of(notebook: nbformat.NotebookNode) -> list[dict[str, Any]]:
 def collect(app: Sphinx, env: Any) -> list[str]:
     """Gather the verdicts once all pages are read; report claims that are unchecked or fail."""
     notebooks = executed_notebooks(app)
+    for page, notebook in notebooks.items():
+        check_figures(page, notebook)
     claims, _ = ledger(env)
     records = {record["id"]: record for notebook in notebooks.values() for record in records_of(notebook)}
     for name, claim in claims.items():
@@ -116,6 +118,21 @@ def collect(app: Sphinx, env: Any) -> list[str]:
     state: Any = app
     state.ledger = Executed({name: records[name] for name in claims}, runs, notebooks)
     return sorted(pages_with_placeholders(env))
+
+
+def check_figures(page: str, notebook: nbformat.NotebookNode) -> None:
+    """Report a figure whose caption would be repeated, because its cell shows something else as well."""
+    for cell in notebook.cells:
+        figure = cell.metadata.get("mystnb", {}).get("figure", {})
+        shown = [output for output in cell.get("outputs", []) if "data" in output]
+        if figure and len(shown) != 1:
+            LOGGER.warning(
+                "The cell of figure %s must show the figure only, but shows %d things; "
+                "a semicolon at the end of its last line hides that line's value.",
+                figure.get("name", ""),
+                len(shown),
+                location=page,
+            )
 
 
 def pages_with_placeholders(env: Any) -> set[str]:
