@@ -34,7 +34,7 @@ A sample.
 ```{{code-cell}} ipython3
 :tags: [parameters]
 
-size = 1
+size = 1  # with a comment: size = one
 ```
 
 ```{{code-cell}} ipython3
@@ -194,6 +194,7 @@ def test_chapter_with_other_parameters(tmp_path: Path) -> None:
     book = write(tmp_path)
     result = run("chapter.py", book, "one", "size = 7")
     assert result.returncode == 0, result.stderr
+    assert "unknown parameter" not in result.stdout + result.stderr
     (folder,) = (book.build / "chapters").iterdir()
     assert "not applicable" in (folder / "one.html").read_text(encoding="utf-8")
     assert "size = 7" in (folder / "one.ipynb").read_text(encoding="utf-8")

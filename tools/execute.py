@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import logging
 import os
 import re
 import sys
@@ -24,6 +25,9 @@ from layout import Book, BookError
 
 # The debugger inside each notebook's process would warn that it cannot look into Python's own modules.
 os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+
+# papermill guesses at the chapter's parameters and would report those it misses; `layout.parameters` knows.
+logging.getLogger("papermill").setLevel(logging.ERROR)
 
 STAMP = "centralspin"  # notebook metadata: digest of what was executed and the seconds it took
 TRACEBACK_LINES = 15  # enough to see where, short enough to read
