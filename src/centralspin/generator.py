@@ -99,7 +99,7 @@ class Generator:
         if order is not None and diverges(hop, scaling):
             raise ArgumentError(
                 "scaling",
-                "be large enough for the limit N = ∞ to exist (½ needs ⟨σ±⟩ = 0 in the bath, Eq. (3))",
+                "be large enough for the limit N = ∞ to exist (at ½ the bath must have ⟨σ±⟩ = 0)",
                 scaling,
             )
         return hop, condensate_factor(hop, count, scaling, order)

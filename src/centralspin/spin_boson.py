@@ -64,7 +64,7 @@ def evolve(
 ) -> tuple[RawMoments, dict[str, Any]]:
     """Raw moments in time; the cutoff grows until they agree within the tolerance."""
     if np.abs(model.initial_bath_bloch(bath_bloch) - model.stationary_bath_bloch()).max() > 1e-12:
-        raise ArgumentError("bath_bloch", 'be None with method "spin_boson", whose boson starts in ρ_β', bath_bloch)
+        raise ArgumentError("bath_bloch", 'be None with method "spin_boson", whose boson starts in ρ_β', tuple(map(float, bath_bloch)))
 
     def run(cutoff: int) -> np.ndarray:
         H, jumps, a = operators(model, cutoff)

@@ -1,0 +1,57 @@
+"""What several tests share: the paper's model and random valid models."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from centralspin import CentralSpinModel
+
+settings.register_profile("deterministic", derandomize=True, deadline=None, max_examples=12)
+settings.load_profile("deterministic")
+
+#: Fig. 2 of the paper.
+PAPER = CentralSpinModel(
+    N=math.inf,
+    g0=4.0,
+    scaling=0.5,
+    central_field=(1.0, 0.0, 0.5),
+    central_pump=0.8,
+    central_decay=0.1,
+    bath_pump=0.2,
+    bath_decay=1.0,
+)
+
+
+@pytest.fixture
+def paper() -> CentralSpinModel:
+    return PAPER
+
+
+def numbers(low: float, high: float):
+    return st.floats(low, high, allow_nan=False).map(lambda x: round(x, 3))
+
+
+@st.composite
+def blochs(draw):
+    """Bloch vectors inside the unit ball."""
+    vector = np.array([draw(numbers(-1, 1)) for _ in range(3)])
+    return tuple(vector / max(1.0, np.linalg.norm(vector) * 1.001))
+
+
+@st.composite
+def models(draw, sizes=(1, 2, 3), scalings=(0.5, 1.0), bath_field=True):
+    """Valid models whose bath has a stationary state."""
+    return CentralSpinModel(
+        N=draw(st.sampled_from(sizes)),
+        g0=draw(numbers(-4, 4)),
+        scaling=draw(st.sampled_from(scalings)),
+        central_field=[draw(numbers(-1, 1)) for _ in range(3)],
+        central_pump=draw(numbers(0, 1)),
+        central_decay=draw(numbers(0, 1)),
+        bath_pump=draw(numbers(0, 1)),
+        bath_decay=draw(numbers(0.1, 1)),
+        bath_field=[draw(numbers(-1, 1)) for _ in range(3)] if bath_field else (0, 0, 0),
+    )

@@ -1,0 +1,127 @@
+"""Does the general mechanism give the right numbers for other sites, classes and central systems?"""
+
+import math
+
+import numpy as np
+import pytest
+import qutip
+
+from centralspin import ArgumentError, CollectiveModel, Moment, Sites, central_states, evolve, steady_state
+
+TIMES = np.linspace(0, 2, 5)
+OPTIONS = {"atol": 1e-12, "rtol": 1e-12, "method": "vern9", "nsteps": 10**5}
+
+
+def by_qutip(model, baths, scaling):
+    """The same problem with every site written out; `baths` lists (Sites, number) in order."""
+    dims = [model.hamiltonian.shape[0]] + [s.hamiltonian.shape[0] for s, count in baths for _ in range(count)]
+
+    def at(operator, place):
+        return qutip.tensor([operator if k == place else qutip.qeye(d) for k, d in enumerate(dims)])
+
+    H, jumps = at(model.hamiltonian, 0), [at(J, 0) for J in model.jumps]
+    states, place = [qutip.Qobj(np.asarray(model.initial))], 1
+    for sites, count in baths:
+        for _ in range(count):
+            H += at(sites.hamiltonian, place)
+            jumps += [at(J, place) for J in sites.jumps]
+            for A, B in sites.couplings:
+                term = at(A, 0) * at(B, place) / count**scaling
+                H += term if A.isherm and B.isherm else term + term.dag()
+            states.append(sites.initial)
+            place += 1
+    result = qutip.mesolve(H, qutip.tensor(states), TIMES, c_ops=jumps, options={**OPTIONS, "store_states": True})
+    return np.array([s.ptrace(0).full() for s in result.states])
+
+
+def central():
+    sm, sz = qutip.sigmam(), qutip.sigmaz()
+    return {"hamiltonian": 0.3 * sz + qutip.sigmax(), "jumps": [0.5 * sm], "initial": np.diag([0.9, 0.1])}
+
+
+def spin(weight, number=2):
+    j = (number - 1) / 2
+    jm, jz, jx = qutip.jmat(j, "-"), qutip.jmat(j, "z"), qutip.jmat(j, "x")
+    return {
+        "hamiltonian": 0.4 * jz + 0.2 * jx,
+        "jumps": [jm, 0.4 * jm.dag(), 0.3 * jz],
+        "couplings": [(weight * qutip.sigmap(), jm), (0.5 * qutip.sigmaz(), jz)],
+        "initial": (0.7 * qutip.fock_dm(number, 0) + 0.3 * qutip.ket2dm(qutip.rand_ket(number, seed=5))),
+    }
+
+
+@pytest.mark.parametrize("scaling", [0.5, 1.0])
+def test_two_classes_with_different_complex_couplings(scaling):
+    groups = [(Sites(count=2, **spin(1.5)), 2), (Sites(count=2, **spin(-0.7j)), 2)]
+    model = CollectiveModel(**central(), sites=[g for g, _ in groups], scaling=scaling)
+    witness = by_qutip(model, groups, scaling)
+    np.testing.assert_allclose(central_states(model, TIMES), witness, atol=1e-9)
+
+
+def test_one_class_split_in_two_gives_the_same():
+    whole = CollectiveModel(**central(), sites=Sites(count=6, **spin(1.5)))
+
+    def part(count):
+        share = math.sqrt(count / 6)  # each class divides by the root of its own size
+        sites = spin(1.5)
+        sites["couplings"] = [(share * A, B) for A, B in sites["couplings"]]
+        return Sites(count=count, **sites)
+
+    split = CollectiveModel(**central(), sites=[part(2), part(4)])
+    np.testing.assert_allclose(central_states(whole, TIMES), central_states(split, TIMES), atol=1e-8)
+
+
+def test_spin_one_sites():
+    groups = [(Sites(count=2, **spin(1.2, number=3)), 2)]
+    model = CollectiveModel(**central(), sites=groups[0][0])
+    np.testing.assert_allclose(central_states(model, TIMES), by_qutip(model, groups, 0.5), atol=1e-9)
+
+
+def test_a_central_spin_one_with_a_hermitian_coupling():
+    sites = Sites(count=3, hamiltonian=0.2 * qutip.sigmaz(), jumps=[qutip.sigmam(), 0.3 * qutip.sigmaz()],
+                  couplings=[(1.1 * qutip.jmat(1, "x"), qutip.sigmax())], initial=qutip.fock_dm(2, 1))
+    model = CollectiveModel(hamiltonian=qutip.jmat(1, "z"), jumps=[0.4 * qutip.jmat(1, "-")], sites=sites,
+                            initial=np.diag([0.2, 0.5, 0.3]))
+    np.testing.assert_allclose(central_states(model, TIMES), by_qutip(model, [(sites, 3)], 0.5), atol=1e-9)
+
+
+def test_moments_mix_central_and_bath_operators():
+    sx = qutip.sigmax()
+    sites = Sites(count=2, **spin(1.5))
+    model = CollectiveModel(**central(), sites=sites)
+    value = evolve(model, [0.0], {"m": Moment(central=sx.full(), site=sx.full(), power=1)})["m"][0]
+    assert abs(value) < 1e-12  # at t = 0 nothing is correlated, and the moment is about the mean
+
+
+def test_a_site_without_one_stationary_state_is_refused():
+    free = Sites(count=3, hamiltonian=qutip.sigmaz(), couplings=[(qutip.sigmap(), qutip.sigmam())])
+    with pytest.raises(ArgumentError, match="`jumps` must give every site one stationary state"):
+        steady_state(CollectiveModel(**central(), sites=free), {"z": qutip.sigmaz()})
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"hamiltonian": qutip.sigmam()}, "`hamiltonian` must be Hermitian"),
+        ({"jumps": [np.eye(3)]}, r"`jumps\[0\]` must be 2×2"),
+        ({"sites": []}, "`sites` must be one `Sites`"),
+        ({"initial": np.eye(3) / 3}, "`initial` must be 2×2 like"),
+        ({"scaling": -1}, "`scaling` must be"),
+    ],
+)
+def test_a_bad_model_is_refused(change, words):
+    arguments = {**central(), "sites": Sites(count=2, **spin(1.0)), **change}
+    with pytest.raises(ArgumentError, match=words):
+        CollectiveModel(**arguments)
+
+
+def test_a_bad_request_for_a_general_model_is_refused():
+    model = CollectiveModel(**central(), sites=Sites(count=2, **spin(1.0)))
+    with pytest.raises(ArgumentError, match="`observables` must map names"):
+        evolve(model, [0, 1], ("tau_z",))
+    with pytest.raises(ArgumentError, match='`method` must be "symmetric"'):
+        evolve(model, [0, 1], {"z": qutip.sigmaz()}, method="dicke")
+    with pytest.raises(ArgumentError, match="`model` must be a CentralSpinModel"):
+        evolve("model", [0, 1])
+    with pytest.raises(ArgumentError, match="`count` must be a positive integer"):
+        CollectiveModel(**central(), sites=Sites(count=0, **spin(1.0)))

@@ -1,0 +1,105 @@
+"""Would the ledger notice a wrong constant? Each is planted in turn; the claims named with it must turn red.
+
+The chapters' own cells are run, one after the other, until all of the named claims have been checked.
+"""
+
+import contextlib
+import io
+import math
+import os
+from pathlib import Path
+
+import jupytext
+import matplotlib as mpl
+import pytest
+
+from centralspin import CentralSpinModel, dicke, spin_boson
+from centralspin import claims as ledger
+from centralspin import symmetric
+
+BOOK = Path(__file__).parents[1] / "book"
+
+
+def verdicts(chapter, names, monkeypatch, **parameters):
+    """Run a chapter in record mode, with other parameters, until the named claims are checked."""
+    monkeypatch.setenv(ledger.RECORD_ONLY, "record")
+    monkeypatch.chdir(BOOK)
+    mpl.use("agg")
+    records = {}
+    check = ledger.Ledger.check
+
+    def remember(self, name, value):
+        check(self, name, value)
+        records[name] = self.records[name]
+
+    monkeypatch.setattr(ledger.Ledger, "check", remember)
+    namespace: dict = {}
+    for cell in jupytext.read(f"{chapter}.md").cells:
+        if cell.cell_type != "code":
+            continue
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(compile(cell.source, f"{chapter}.md", "exec"), namespace)
+        if "parameters" in cell.metadata.get("tags", []):
+            namespace.update(parameters)
+        if set(names) <= set(records):
+            break
+    return {name: records[name]["holds"] for name in names}
+
+
+def stronger_boson_pump(monkeypatch):
+    monkeypatch.setattr(CentralSpinModel, "boson_pump", property(lambda m: 1.01 * m.bath_pump / m.epsilon))
+
+
+def dropped_root_of_epsilon(monkeypatch):
+    operators = spin_boson.operators
+    monkeypatch.setattr(
+        spin_boson,
+        "operators",
+        lambda model, cutoff: operators(model.replace(g0=model.g0 / math.sqrt(model.epsilon)), cutoff),
+    )
+
+
+def exchanged_bath_rates(monkeypatch):
+    jumps = CentralSpinModel.bath_jumps
+    monkeypatch.setattr(
+        CentralSpinModel,
+        "bath_jumps",
+        lambda m: jumps(m.replace(bath_pump=m.bath_decay, bath_decay=m.bath_pump)),
+    )
+
+
+def undepleted_condensate(monkeypatch):
+    factor = symmetric.condensate_factor
+    from centralspin import generator
+
+    def without_depletion(hop, size, scaling, order=None):
+        full = symmetric.Hop(hop.rows, hop.columns, hop.amplitudes, 0 * hop.depleted, hop.condensate)
+        return factor(full, size, scaling, order)
+
+    monkeypatch.setattr(generator, "condensate_factor", without_depletion)
+
+
+def transfers_one_percent_off(monkeypatch):
+    coefficients = dicke.transfer_coefficients
+
+    def off(N, j):
+        return {target: c * (1.01 if target == j else 1.0) for target, c in coefficients(N, j).items()}
+
+    monkeypatch.setattr(dicke, "transfer_coefficients", off)
+
+
+@pytest.mark.parametrize(
+    ("plant", "chapter", "red", "green"),
+    [
+        (stronger_boson_pump, "figure-2", ["fig2.agree.fock-space"], ["fig2.agree.dicke"]),
+        (dropped_root_of_epsilon, "figure-2", ["fig2.agree.fock-space"], ["fig2.agree.dicke"]),
+        (exchanged_bath_rates, "figure-2", ["fig2.agree.full-space", "fig2.agree.dicke"], []),
+        (undepleted_condensate, "figure-2", ["fig2.agree.full-space", "fig2.agree.dicke"], ["fig2.agree.fock-space"]),
+        (transfers_one_percent_off, "figure-2", ["fig2.agree.dicke"], ["fig2.agree.full-space"]),
+    ],
+)
+def test_a_wrong_constant_turns_its_claims_red(plant, chapter, red, green, monkeypatch):
+    plant(monkeypatch)
+    found = verdicts(chapter, [*red, *green], monkeypatch, bath_sizes=[6], last_time=1.0)
+    assert found == dict.fromkeys(red, False) | dict.fromkeys(green, True)
+    assert os.environ[ledger.RECORD_ONLY] == "record"
