@@ -1,6 +1,7 @@
 """Are the operator norms of Lemma 1 exact, and do its bound and the uniform one hold?"""
 
 from functools import reduce
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ from scipy.sparse.linalg import expm_multiply
 
 from centralspin import ArgumentError, CentralSpinModel
 from centralspin.bounds import (
-    HeisenbergBlocks,
     average_deviation_norms,
     bath_evolution,
     commutator_bound,
@@ -20,6 +20,7 @@ from centralspin.bounds import (
     lemma_bound,
     uniform_bound,
 )
+from centralspin.heisenberg import HeisenbergBlocks
 from centralspin.model import PAULI, SIGMA_MINUS, SIGMA_PLUS
 
 TIMES = np.array([0.1, 0.5, 1.0, 3.0])
@@ -157,7 +158,7 @@ def test_bounds_hold_in_their_order(operator, two, g0, scaling, pump, decay, fie
     model = paper(N, g0=g0, scaling=scaling, bath_pump=pump, bath_decay=decay, bath_field=field)
     norms = deviation_norms(model, TIMES, A, tolerance=1e-9)
     chain = [norms, *(bound(model, TIMES, A) for bound in (commutator_bound, uniform_bound, lemma_bound))]
-    for smaller, larger in zip(chain[:-1], chain[1:], strict=True):
+    for smaller, larger in pairwise(chain):
         assert (smaller <= larger * (1 + 1e-9) + 1e-7).all()
 
 
