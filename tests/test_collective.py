@@ -30,7 +30,9 @@ def by_qutip(model, baths, scaling):
                 H += term if A.isherm and B.isherm else term + term.dag()
             states.append(sites.initial)
             place += 1
-    result = qutip.mesolve(H, qutip.tensor(states), TIMES, c_ops=jumps, options={**OPTIONS, "store_states": True})
+    result = qutip.mesolve(
+        H, qutip.tensor(states), TIMES, c_ops=jumps, options={**OPTIONS, "store_states": True}
+    )
     return np.array([s.ptrace(0).full() for s in result.states])
 
 
@@ -78,10 +80,19 @@ def test_spin_one_sites():
 
 
 def test_a_central_spin_one_with_a_hermitian_coupling():
-    sites = Sites(count=3, hamiltonian=0.2 * qutip.sigmaz(), jumps=[qutip.sigmam(), 0.3 * qutip.sigmaz()],
-                  couplings=[(1.1 * qutip.jmat(1, "x"), qutip.sigmax())], initial=qutip.fock_dm(2, 1))
-    model = CollectiveModel(hamiltonian=qutip.jmat(1, "z"), jumps=[0.4 * qutip.jmat(1, "-")], sites=sites,
-                            initial=np.diag([0.2, 0.5, 0.3]))
+    sites = Sites(
+        count=3,
+        hamiltonian=0.2 * qutip.sigmaz(),
+        jumps=[qutip.sigmam(), 0.3 * qutip.sigmaz()],
+        couplings=[(1.1 * qutip.jmat(1, "x"), qutip.sigmax())],
+        initial=qutip.fock_dm(2, 1),
+    )
+    model = CollectiveModel(
+        hamiltonian=qutip.jmat(1, "z"),
+        jumps=[0.4 * qutip.jmat(1, "-")],
+        sites=sites,
+        initial=np.diag([0.2, 0.5, 0.3]),
+    )
     np.testing.assert_allclose(central_states(model, TIMES), by_qutip(model, [(sites, 3)], 0.5), atol=1e-9)
 
 

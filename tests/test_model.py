@@ -8,7 +8,7 @@ import qutip
 from conftest import PAPER, blochs
 from hypothesis import given
 
-from centralspin import ArgumentError, CentralSpinModel, OBSERVABLES, evolve, steady_state
+from centralspin import OBSERVABLES, ArgumentError, CentralSpinModel, evolve, steady_state
 from centralspin.solve import METHODS
 
 
@@ -37,7 +37,7 @@ from centralspin.solve import METHODS
     ],
 )
 def test_a_bad_parameter_is_refused(change, words):
-    with pytest.raises(ArgumentError, match=".*") as refusal:
+    with pytest.raises(ArgumentError) as refusal:
         PAPER.replace(**change)
     assert words in str(refusal.value)
 
@@ -78,12 +78,17 @@ def test_a_bad_parameter_is_refused(change, words):
         ({"N": math.inf, "scaling": 0.25}, "`scaling` must be large enough"),
         ({"bath_pump": 1.2, "observables": ("q",)}, "`bath_pump` must be smaller than `bath_decay` = 1"),
         ({"bath_pump": 1.0, "observables": ("number",)}, "`bath_pump` must be smaller than `bath_decay` = 1"),
-        ({"bath_pump": 0.0, "bath_decay": 0.0}, "`bath_decay` must be positive where the bath's stationary state"),
+        (
+            {"bath_pump": 0.0, "bath_decay": 0.0},
+            "`bath_decay` must be positive where the bath's stationary state",
+        ),
     ],
 )
 def test_a_bad_request_is_refused(arguments, words):
     arguments = {"N": 3, "times": [0, 1], **arguments}
-    fields = {name: arguments.pop(name) for name in list(arguments) if name in CentralSpinModel.__dataclass_fields__}
+    fields = {
+        name: arguments.pop(name) for name in list(arguments) if name in CentralSpinModel.__dataclass_fields__
+    }
     model = PAPER.replace(**fields)
     with pytest.raises(ArgumentError) as refusal:
         evolve(model, arguments.pop("times"), arguments.pop("observables", ("tau_z",)), **arguments)

@@ -13,9 +13,8 @@ import jupytext
 import matplotlib as mpl
 import pytest
 
-from centralspin import CentralSpinModel, dicke, spin_boson
+from centralspin import CentralSpinModel, dicke, spin_boson, symmetric
 from centralspin import claims as ledger
-from centralspin import symmetric
 
 BOOK = Path(__file__).parents[1] / "book"
 
@@ -94,7 +93,12 @@ def transfers_one_percent_off(monkeypatch):
         (stronger_boson_pump, "figure-2", ["fig2.agree.fock-space"], ["fig2.agree.dicke"]),
         (dropped_root_of_epsilon, "figure-2", ["fig2.agree.fock-space"], ["fig2.agree.dicke"]),
         (exchanged_bath_rates, "figure-2", ["fig2.agree.full-space", "fig2.agree.dicke"], []),
-        (undepleted_condensate, "figure-2", ["fig2.agree.full-space", "fig2.agree.dicke"], ["fig2.agree.fock-space"]),
+        (
+            undepleted_condensate,
+            "figure-2",
+            ["fig2.agree.full-space", "fig2.agree.dicke"],
+            ["fig2.agree.fock-space"],
+        ),
         (transfers_one_percent_off, "figure-2", ["fig2.agree.dicke"], ["fig2.agree.full-space"]),
     ],
 )

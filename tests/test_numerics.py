@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from scipy.linalg import expm
 from scipy.sparse import csr_matrix
 
-from centralspin import ArgumentError, ConvergenceError, TruncationError, corrected, evolve, expand, steady_state
+from centralspin import (
+    ArgumentError,
+    ConvergenceError,
+    TruncationError,
+    corrected,
+    evolve,
+    expand,
+    steady_state,
+)
 from centralspin.evolution import evolve_linear, evolve_time_dependent
 from centralspin.steady_state import StationarySolver
 
@@ -96,7 +104,9 @@ def test_a_small_bath_is_exact():
 
 def test_a_request_beyond_the_memory_budget_is_refused_with_the_numbers():
     weak = PAPER.replace(N=1000, bath_pump=0.002, bath_decay=0.01)
-    with pytest.raises(TruncationError, match=r"tolerance 1e-08 .* budget of 0.005 GB: the next cut \d+ needs about"):
+    with pytest.raises(
+        TruncationError, match=r"tolerance 1e-08 .* budget of 0.005 GB: the next cut \d+ needs about"
+    ):
         evolve(weak, TIMES, NAMES, memory_budget=5e6)
 
 
@@ -111,7 +121,11 @@ def test_the_coefficient_of_1_over_N_leaves_an_error_of_second_order(times):
     plain, better = [], []
     for N in sizes:
         model = PAPER.replace(N=int(N))
-        exact = steady_state(model, NAMES, tolerance=1e-12) if times is None else evolve(model, times, NAMES, tolerance=1e-12)
+        exact = (
+            steady_state(model, NAMES, tolerance=1e-12)
+            if times is None
+            else evolve(model, times, NAMES, tolerance=1e-12)
+        )
         theory = corrected(limit, coefficient, N)
         plain.append(max(np.abs(limit[name] - exact[name]).max() for name in NAMES))
         better.append(max(np.abs(theory[name] - exact[name]).max() for name in NAMES))
@@ -128,7 +142,9 @@ def test_the_coefficient_in_the_mean_field_regime():
     sizes = np.array([1000, 10000])
     for N in sizes:
         exact = evolve(model.replace(N=int(N)), TIMES, names, tolerance=1e-10, **bath)
-        errors.append(max(np.abs(N * (exact[name] - limit[name]) - coefficient[name]).max() for name in names))
+        errors.append(
+            max(np.abs(N * (exact[name] - limit[name]) - coefficient[name]).max() for name in names)
+        )
     assert slope(sizes, errors) == pytest.approx(-1, abs=0.05)
 
 

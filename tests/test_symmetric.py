@@ -19,7 +19,13 @@ from centralspin.symmetric_solver import count_states
 
 @pytest.mark.parametrize(
     ("weights", "sizes", "cut"),
-    [([[1, 1, 2]], [5], 7), ([[1, 1, 2]], [math.inf], 6), ([[1, 0, 3]], [4], 9), ([[1, 1], [1, 2]], [2, 3], 5), ([[0, 0]], [3], 4)],
+    [
+        ([[1, 1, 2]], [5], 7),
+        ([[1, 1, 2]], [math.inf], 6),
+        ([[1, 0, 3]], [4], 9),
+        ([[1, 1], [1, 2]], [2, 3], 5),
+        ([[0, 0]], [3], 4),
+    ],
 )
 def test_the_basis_holds_every_allowed_occupation_once(weights, sizes, cut):
     space = SymmetricSpace(weights, sizes, cut)
@@ -30,7 +36,9 @@ def test_the_basis_holds_every_allowed_occupation_once(weights, sizes, cut):
         for n in itertools.product(range(cut + 1), repeat=len(modes))
         if all(w or not k for w, k in zip(modes, n, strict=True))
         and sum(w * k for w, k in zip(modes, n, strict=True)) <= cut
-        and all(sum(k for k, c in zip(n, classes, strict=True) if c == i) <= size for i, size in enumerate(sizes))
+        and all(
+            sum(k for k, c in zip(n, classes, strict=True) if c == i) <= size for i, size in enumerate(sizes)
+        )
     ]
     assert [tuple(n) for n in space.occupations.tolist()] == expected
     assert not space.occupations[0].any()
@@ -51,8 +59,12 @@ def test_lift_is_a_representation(levels, N):
     space = SymmetricSpace([[1] * modes], [N], N)
     A, B = np.random.default_rng(3).normal(size=(2, modes + 1, modes + 1))
     one, other = lift(space, A, N), lift(space, B, N)
-    np.testing.assert_allclose((one @ other - other @ one).toarray(), lift(space, A @ B - B @ A, N).toarray(), atol=1e-10)
-    np.testing.assert_allclose(lift(space, np.eye(modes + 1), N).toarray(), N * np.eye(space.size), atol=1e-12)
+    np.testing.assert_allclose(
+        (one @ other - other @ one).toarray(), lift(space, A @ B - B @ A, N).toarray(), atol=1e-10
+    )
+    np.testing.assert_allclose(
+        lift(space, np.eye(modes + 1), N).toarray(), N * np.eye(space.size), atol=1e-12
+    )
 
 
 def test_lift_of_two_classes_acts_on_its_own_class_only():
@@ -66,7 +78,7 @@ def test_lift_of_two_classes_acts_on_its_own_class_only():
 def test_condensate_factors_expand_in_powers_of_the_bath_size(scaling, exponent):
     """Orders 0 to 3 in N^{−1/2} leave an error of the next order that exists: measure its exponent.
 
-    √(N − k) N^{−z} has the orders N^{1/2 − z − l}: after N^{−1} comes N^{−2} for z = ½, and N^{−5/2} for z = 1.
+    √(N − k) N^{−z} has the orders N^{1/2 − z − l}: next is N^{−2} for z = ½, and N^{−5/2} for z = 1.
     """
     space = SymmetricSpace([[1, 1, 2]], [10**9], 6)
     M = np.random.default_rng(5).normal(size=(4, 4))

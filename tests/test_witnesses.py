@@ -74,7 +74,9 @@ def test_stationary_states_agree(model):
 
 def test_stationary_states_agree_for_larger_baths():
     model = PAPER.replace(N=18)  # the Dicke blocks are evolved to stationarity here, not solved
-    assert largest_difference(steady_state(model, BOSONIC), steady_state(model, BOSONIC, method="dicke")) < 1e-8
+    assert (
+        largest_difference(steady_state(model, BOSONIC), steady_state(model, BOSONIC, method="dicke")) < 1e-8
+    )
     fock = steady_state(PAPER, BOSONIC, method="spin_boson")
     assert largest_difference(steady_state(PAPER, BOSONIC), fock) < 1e-8
 
@@ -84,14 +86,17 @@ def test_symmetric_agrees_with_piqs(N):
     """QuTiP's PIQS keeps rates and coefficients in single precision: agreement to 1e-5 is all it can give."""
     model = PAPER.replace(N=N)
     ensemble = piqs.Dicke(N=N, emission=model.bath_decay, pumping=model.bath_pump)
-    jx, jy, jz = piqs.jspin(N)
+    jx, jy, _ = piqs.jspin(N)
     jm = jx - 1j * jy
     dimension = piqs.num_dicke_states(N)
     one = qutip.qeye(dimension)
     H = qutip.tensor(qutip.Qobj(model.central_hamiltonian()), one)
     exchange = model.coupling * qutip.tensor(qutip.sigmap(), jm)
     H = H + exchange + exchange.dag()
-    jumps = [math.sqrt(0.1) * qutip.tensor(qutip.sigmam(), one), math.sqrt(0.8) * qutip.tensor(qutip.sigmap(), one)]
+    jumps = [
+        math.sqrt(0.1) * qutip.tensor(qutip.sigmam(), one),
+        math.sqrt(0.8) * qutip.tensor(qutip.sigmap(), one),
+    ]
     bath = qutip.super_tensor(qutip.to_super(qutip.qeye(2)), ensemble.liouvillian())
     liouvillian = qutip.liouvillian(H, jumps) + bath
     thermal = qutip.Qobj(np.diag(_product_state_probabilities(N, (1 - model.epsilon) / 2)))
@@ -100,7 +105,10 @@ def test_symmetric_agrees_with_piqs(N):
     scale = 1 / math.sqrt(2 * model.epsilon * N)
     q = qutip.tensor(qutip.qeye(2), 2 * scale * jx)
     result = qutip.mesolve(
-        liouvillian, start, times, e_ops=[qutip.tensor(qutip.sigmaz(), one), q],
+        liouvillian,
+        start,
+        times,
+        e_ops=[qutip.tensor(qutip.sigmaz(), one), q],
         options={"method": "adams", "rtol": 1e-8, "atol": 1e-9, "nsteps": 100_000},
     )
     ours = evolve(model, times, ("tau_z", "q"))
@@ -114,14 +122,24 @@ def _product_state_probabilities(N, up):
     for k in range(N // 2 + 1):
         j = N / 2 - k
         multiplicity = math.comb(N, k) - (math.comb(N, k - 1) if k else 0)
-        weights += [multiplicity * up ** (N / 2 + j - i) * (1 - up) ** (N / 2 - j + i) for i in range(round(2 * j) + 1)]
+        weights += [
+            multiplicity * up ** (N / 2 + j - i) * (1 - up) ** (N / 2 - j + i)
+            for i in range(round(2 * j) + 1)
+        ]
     return np.array(weights)
 
 
 def test_mean_field_is_exact_for_averaged_couplings_and_infinite_baths():
     model = CentralSpinModel(
-        N=math.inf, g0=3.0, scaling=1.0, central_field=(0.3, 0.1, -0.4), central_pump=0.2, central_decay=0.5,
-        bath_pump=0.3, bath_decay=0.6, bath_field=(0.2, -0.5, 0.4),
+        N=math.inf,
+        g0=3.0,
+        scaling=1.0,
+        central_field=(0.3, 0.1, -0.4),
+        central_pump=0.2,
+        central_decay=0.5,
+        bath_pump=0.3,
+        bath_decay=0.6,
+        bath_field=(0.2, -0.5, 0.4),
     )
     arguments = {"central_state": (0.1, 0.5, 0.3), "bath_bloch": (0.6, -0.3, 0.2)}
     names = (*CENTRAL, "m_x", "m_y", "m_z")
@@ -152,8 +170,11 @@ def test_equal_rates_do_not_care_about_the_unit_of_time(N, factor):
     factor = 0.2 + factor
     model = PAPER.replace(N=N)
     scaled = model.replace(
-        g0=model.g0 * factor, central_field=tuple(factor * w for w in model.central_field),
-        central_pump=model.central_pump * factor, central_decay=model.central_decay * factor,
-        bath_pump=model.bath_pump * factor, bath_decay=model.bath_decay * factor,
+        g0=model.g0 * factor,
+        central_field=tuple(factor * w for w in model.central_field),
+        central_pump=model.central_pump * factor,
+        central_decay=model.central_decay * factor,
+        bath_pump=model.bath_pump * factor,
+        bath_decay=model.bath_decay * factor,
     )
     assert largest_difference(evolve(model, TIMES, BOSONIC), evolve(scaled, TIMES / factor, BOSONIC)) < 1e-7

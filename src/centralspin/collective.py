@@ -92,7 +92,9 @@ class CollectiveModel:
         if self.initial is not None:
             rho = density_matrix("initial", self.initial)
             if len(rho) != len(H):
-                raise ArgumentError("initial", f"be {len(H)}×{len(H)} like `hamiltonian`", f"of shape {rho.shape}")
+                raise ArgumentError(
+                    "initial", f"be {len(H)}×{len(H)} like `hamiltonian`", f"of shape {rho.shape}"
+                )
             set_(self, "initial", rho)
 
 
@@ -129,7 +131,7 @@ class SiteClass:
 
     @property
     def drive(self) -> np.ndarray:
-        """c of the Bloch equation ṙ = A r + c (the identity is 1/d · d, so coordinate 0 is 1)."""
+        """C of the Bloch equation ṙ = A r + c (the identity is 1/d · d, so coordinate 0 is 1)."""
         return self.lindbladian[1:, 0]
 
     def stationary(self) -> np.ndarray:
@@ -150,7 +152,9 @@ class SiteClass:
     def moves(self) -> bool:
         """Whether the reference state changes in time."""
         r = self.reference()
-        return bool(np.abs(self.damping @ r + self.drive).max() > 1e-13 * max(1.0, np.abs(self.damping).max()))
+        return bool(
+            np.abs(self.damping @ r + self.drive).max() > 1e-13 * max(1.0, np.abs(self.damping).max())
+        )
 
     def reference_at(self, times: np.ndarray) -> np.ndarray:
         """Bloch vectors r(t) of the reference state at the given times, shape (times, D)."""
@@ -162,7 +166,9 @@ class SiteClass:
         return np.array([(expm(augmented * t) @ start)[1:] for t in np.atleast_1d(times)])
 
 
-def collective_model(model: CentralSpinModel, central_state: Any = "up", bath_bloch: Any = None) -> CollectiveModel:
+def collective_model(
+    model: CentralSpinModel, central_state: Any = "up", bath_bloch: Any = None
+) -> CollectiveModel:
     """Write a `CentralSpinModel` with its initial product state as a `CollectiveModel`."""
     r = model.initial_bath_bloch(bath_bloch)
     rho = np.eye(2) / 2 + OperatorBasis(2).elements[1:].transpose(1, 2, 0) @ r

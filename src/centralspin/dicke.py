@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -107,7 +108,12 @@ class DickeBlocks:
 
 
 def evolve(
-    model: CentralSpinModel, times: np.ndarray, raw: tuple[Raw, ...], central_state: Any, bath_bloch: Any, tolerance: float
+    model: CentralSpinModel,
+    times: np.ndarray,
+    raw: tuple[Raw, ...],
+    central_state: Any,
+    bath_bloch: Any,
+    tolerance: float,
 ) -> tuple[RawMoments, dict[str, Any]]:
     """Raw moments in time from the Dicke blocks."""
     space = _space(model)
@@ -145,10 +151,14 @@ def lindbladian(model: CentralSpinModel, space: DickeBlocks) -> csr_matrix:
         number = J_z + self_energy(space.N, len(J_z.toarray()))
         # −i H_eff = −i H − ½ Σ J†J; the local jumps have Σ_k σ±σ∓ = N/2 ± J_z
         H = kron(csr_array(np.eye(d // 2)), csr_array(model.central_hamiltonian())) + kron(bath, one)
-        H = H + model.coupling * (kron(J_minus, csr_array(SIGMA_PLUS)) + kron(J_minus.T, csr_array(SIGMA_MINUS)))
+        H = H + model.coupling * (
+            kron(J_minus, csr_array(SIGMA_PLUS)) + kron(J_minus.T, csr_array(SIGMA_MINUS))
+        )
         loss = model.bath_decay * number + model.bath_pump * (space.N * eye_array(d // 2) - number)
         central = [kron(eye_array(d // 2), csr_array(c)) for c in model.central_jumps()]
-        effective = csr_array(-1j * H - kron(loss, one) / 2 - sum((c.conj().T @ c for c in central), 0 * H) / 2)
+        effective = csr_array(
+            -1j * H - kron(loss, one) / 2 - sum((c.conj().T @ c for c in central), 0 * H) / 2
+        )
         identity = eye_array(d)
         # row-major vectors: A ρ B† is (A ⊗ B*) vec ρ
         grid[index][index] = csr_array(kron(effective, identity) + kron(identity, effective.conj()))
@@ -172,7 +182,7 @@ def self_energy(N: int, dimension: int) -> Any:
 
 
 def magnetic_numbers(j: float) -> np.ndarray:
-    """m = j, j − 1, …, −j."""
+    """M = j, j − 1, …, −j."""
     return j - np.arange(round(2 * j) + 1)
 
 
@@ -232,14 +242,14 @@ def _relax(model: CentralSpinModel, space: DickeBlocks, L: Any, readout: Any, to
     span = 10 / max(model.bath_rate, 1e-300)
     times = np.array([span, 2 * span, 4 * span, 8 * span, 16 * span])
     values = evolve_linear(L, v, times, readout, tolerance)
-    for before, after in zip(values[:-1], values[1:], strict=True):
+    for before, after in pairwise(values):
         if np.abs(after - before).max() <= tolerance:
             return np.asarray(after)
     raise ConvergenceError(f"The Dicke blocks did not become stationary until t = {times[-1]:g}.")
 
 
 def _times_log(count: np.ndarray, probability: float) -> np.ndarray:
-    """count · log(probability), with 0 · log 0 = 0."""
+    """Count · log(probability), with 0 · log 0 = 0."""
     if probability > 0:
         return np.asarray(count * math.log(probability))
     return np.where(count == 0, 0.0, -np.inf)

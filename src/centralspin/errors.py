@@ -26,11 +26,11 @@ class ConvergenceError(RuntimeError):
 def real_number(name: str, value: Any, *, minimum: float = -math.inf) -> float:
     """Return `value` as a finite float not below `minimum`, or raise `ArgumentError`."""
     kind = "a finite real number" if minimum == -math.inf else f"a finite number not below {minimum:g}"
-    if isinstance(value, (bool, np.bool_)) or not np.isscalar(value) or isinstance(value, (str, bytes)):
+    if isinstance(value, (bool, np.bool_, str, bytes)) or np.ndim(value) != 0 or value is None:
         raise ArgumentError(name, f"be {kind}", repr(value))
-    if np.iscomplexobj(value) or not math.isfinite(value) or value < minimum:  # type: ignore[arg-type]
+    if np.iscomplexobj(value) or not math.isfinite(value) or value < minimum:
         raise ArgumentError(name, f"be {kind}", value)
-    return float(value)  # type: ignore[arg-type]
+    return float(value)
 
 
 def real_vector(name: str, value: Any) -> tuple[float, float, float]:
@@ -96,6 +96,8 @@ def increasing_times(value: Any) -> np.ndarray:
     if (np.diff(times) <= 0).any():
         where = int(np.argmax(np.diff(times) <= 0))
         raise ArgumentError(
-            "times", "increase strictly", f"{times[where]:g} followed by {times[where + 1]:g} at index {where}"
+            "times",
+            "increase strictly",
+            f"{times[where]:g} followed by {times[where + 1]:g} at index {where}",
         )
     return times

@@ -55,7 +55,9 @@ def evolve_linear(L: Any, v: np.ndarray, times: np.ndarray, readout: Any, tolera
             np.multiply(L @ terms[k], unit / (k + 1), out=terms[k + 1])
         tail = [np.abs(terms[k]).max() for k in (DEGREE - 1, DEGREE)]
         # both last terms: one alone may vanish by symmetry
-        steps = [(target / size) ** (1 / k) for size, k in zip(tail, (DEGREE - 1, DEGREE), strict=True) if size > 0]
+        steps = [
+            (target / size) ** (1 / k) for size, k in zip(tail, (DEGREE - 1, DEGREE), strict=True) if size > 0
+        ]
         length = min([*steps, (times[-1] - start) / unit])  # in units of `unit`
         end = start + length * unit
         last = done + int(np.searchsorted(times[done:], end * (1 + 1e-14), side="right"))

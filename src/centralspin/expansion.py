@@ -85,7 +85,9 @@ def expand(
     limit, half, first = np.split(values, len(ORDERS), axis=-1)
     if np.abs(half).max() > 1e3 * tolerance:
         slow = [f"{key}" for i, key in enumerate(raw) if np.abs(half[..., i]).max() > 1e3 * tolerance]
-        raise ArgumentError("observables", "approach their limits as 1/N", f"built on {', '.join(slow)}, which goes as 1/√N")
+        raise ArgumentError(
+            "observables", "approach their limits as 1/N", f"built on {', '.join(slow)}, which goes as 1/√N"
+        )
     base = raw_moments(raw, limit, r)
     infinite = model.replace(N=math.inf)
     at_limit = combine(names, base, infinite)
@@ -97,7 +99,9 @@ def expand(
     if times is None:
         at_limit = {name: float(np.real(v)) for name, v in at_limit.items()}
         coefficients = {name: float(v) for name, v in coefficients.items()}
-    return Trajectory(when, at_limit, "expansion", details), Trajectory(when, coefficients, "expansion", details)
+    return Trajectory(when, at_limit, "expansion", details), Trajectory(
+        when, coefficients, "expansion", details
+    )
 
 
 def corrected(limit: Trajectory, coefficient: Trajectory, N: float) -> Trajectory:

@@ -37,18 +37,32 @@ def operators(model: CentralSpinModel) -> tuple[qutip.Qobj, list[qutip.Qobj], di
 
 
 def evolve(
-    model: CentralSpinModel, times: np.ndarray, raw: tuple[Raw, ...], central_state: Any, bath_bloch: Any, tolerance: float
+    model: CentralSpinModel,
+    times: np.ndarray,
+    raw: tuple[Raw, ...],
+    central_state: Any,
+    bath_bloch: Any,
+    tolerance: float,
 ) -> tuple[RawMoments, dict[str, Any]]:
     """Raw moments in time from the full density matrix."""
     H, jumps, spin = operators(model)
     site = qutip.Qobj(np.eye(2) / 2) + sum(
         r * s / 2
-        for r, s in zip(model.initial_bath_bloch(bath_bloch), (qutip.sigmax(), qutip.sigmay(), qutip.sigmaz()), strict=True)
+        for r, s in zip(
+            model.initial_bath_bloch(bath_bloch),
+            (qutip.sigmax(), qutip.sigmay(), qutip.sigmaz()),
+            strict=True,
+        )
     )
     rho = qutip.tensor(qutip.Qobj(model.central_density_matrix(central_state)), *[site] * int(model.N))
     grid = times if times[0] == 0 else np.r_[0.0, times]
-    options = {"atol": max(tolerance * 1e-3, 1e-13), "rtol": max(tolerance * 1e-3, 1e-13), "method": "vern9",
-               "progress_bar": "", "nsteps": 100_000}
+    options = {
+        "atol": max(tolerance * 1e-3, 1e-13),
+        "rtol": max(tolerance * 1e-3, 1e-13),
+        "method": "vern9",
+        "progress_bar": "",
+        "nsteps": 100_000,
+    }
     result = qutip.mesolve(H, rho, grid, c_ops=jumps, e_ops=_moments(spin, raw), options=options)
     values = {key: np.real(v)[len(grid) - len(times) :] for key, v in zip(raw, result.expect, strict=True)}
     return RawMoments(values), {"unknowns": H.shape[0] ** 2}
@@ -59,7 +73,11 @@ def steady_state(
 ) -> tuple[RawMoments, dict[str, Any]]:
     """Raw moments at stationarity from the full density matrix."""
     H, jumps, spin = operators(model)
-    rho = qutip.steadystate(H, jumps, method="power", tol=1e-14) if model.N == 6 else qutip.steadystate(H, jumps)
+    rho = (
+        qutip.steadystate(H, jumps, method="power", tol=1e-14)
+        if model.N == 6
+        else qutip.steadystate(H, jumps)
+    )
     values = {key: qutip.expect(O, rho) for key, O in zip(raw, _moments(spin, raw), strict=True)}
     return RawMoments(values), {"unknowns": H.shape[0] ** 2}
 

@@ -87,8 +87,14 @@ class Generator:
                 entry = offset + ((to * d2 + source) * dc2 + a) * dc2 + b
                 add(hop.rows, hop.columns, hop.amplitudes * factor, a, b, entry)
             offset += d2 * d2 * dc2 * dc2
-        self._rows, self._columns = np.concatenate(rows or [states[:0]]), np.concatenate(columns or [states[:0]])
-        self._amplitudes, self._entries = np.concatenate(amplitudes or [np.zeros(0)]), np.concatenate(entries or [states[:0]])
+        self._rows, self._columns = (
+            np.concatenate(rows or [states[:0]]),
+            np.concatenate(columns or [states[:0]]),
+        )
+        self._amplitudes, self._entries = (
+            np.concatenate(amplitudes or [np.zeros(0)]),
+            np.concatenate(entries or [states[:0]]),
+        )
         self._number_of_entries = offset
         self._template: tuple[csr_matrix, csr_matrix] | None = None
 
@@ -148,15 +154,15 @@ def site_matrices(site_class: SiteClass, r: np.ndarray) -> tuple[np.ndarray, np.
     """Matrix of the site's Lindbladian (d², d²), and of its couplings (d², d², d_c², d_c²), around ω(r)."""
     local = in_reference_basis(site_class.lindbladian, r)
     local[:, 0] = 0  # ω obeys the site's own equation
-    coupled = np.tensordot(in_reference_basis(site_class.site_parts, r), site_class.central_parts, axes=(0, 0))
+    coupled = np.tensordot(
+        in_reference_basis(site_class.site_parts, r), site_class.central_parts, axes=(0, 0)
+    )
     local[np.abs(local) < ROUND_OFF] = 0
     coupled[np.abs(coupled) < ROUND_OFF] = 0
     return local, coupled
 
 
-def mode_weights(
-    model: CollectiveModel, horizon: float
-) -> tuple[list[np.ndarray], list[list[np.ndarray]]]:
+def mode_weights(model: CollectiveModel, horizon: float) -> tuple[list[np.ndarray], list[list[np.ndarray]]]:
     """Weights of the modes of every class, and which matrix elements are ever non-zero.
 
     A mode that the coupling exchanges directly with the condensate has weight 1. The others are reached

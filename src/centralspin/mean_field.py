@@ -36,7 +36,7 @@ def equations(model: CentralSpinModel) -> Any:
     N, z = float(model.N), model.scaling
 
     def power(exponent: float) -> float:
-        if N == math.inf:
+        if math.inf == N:
             return 1.0 if exponent == 0 else (0.0 if exponent < 0 else math.inf)
         return N**exponent
 
@@ -58,7 +58,12 @@ def equations(model: CentralSpinModel) -> Any:
 
 
 def evolve(
-    model: CentralSpinModel, times: np.ndarray, raw: tuple[Raw, ...], central_state: Any, bath_bloch: Any, tolerance: float
+    model: CentralSpinModel,
+    times: np.ndarray,
+    raw: tuple[Raw, ...],
+    central_state: Any,
+    bath_bloch: Any,
+    tolerance: float,
 ) -> tuple[RawMoments, dict[str, Any]]:
     """Raw moments in time from the mean-field equations."""
     y0 = _initial(model, central_state, model.initial_bath_bloch(bath_bloch))
@@ -70,17 +75,22 @@ def steady_state(
     model: CentralSpinModel, raw: tuple[Raw, ...], tolerance: float
 ) -> tuple[RawMoments, dict[str, Any]]:
     """Raw moments of the stationary state that the mean-field equations reach from an unpolarized central spin."""
-    rate = min(r for r in (model.bath_rate / 2, (model.central_pump + model.central_decay) / 2 or math.inf) if r > 0)
+    rate = min(
+        r for r in (model.bath_rate / 2, (model.central_pump + model.central_decay) / 2 or math.inf) if r > 0
+    )
     y0 = _initial(model, (0, 0, 0), model.stationary_bath_bloch())
     end = _integrate(model, y0, np.array([LONGEST_RELAXATION / rate]), tolerance)
     drift = np.abs(equations(model)(0.0, end[:, 0])).max()
     if drift > 100 * tolerance:
-        raise ConvergenceError(f"The mean-field equations do not settle; after {LONGEST_RELAXATION:g} relaxation times the drift is {drift:.2g}.")
+        raise ConvergenceError(
+            f"The mean-field equations do not settle; the drift after {LONGEST_RELAXATION:g} relaxation times is "
+            f"{drift:.2g}."
+        )
     return _raw(model, raw, end[:, 0]), {"unknowns": 6}
 
 
 def _initial(model: CentralSpinModel, central_state: Any, r: np.ndarray) -> np.ndarray:
-    if model.N == math.inf and model.scaling < 1 and np.abs(r[:2]).max() > 1e-14:
+    if math.inf == model.N and model.scaling < 1 and np.abs(r[:2]).max() > 1e-14:
         raise ArgumentError("bath_bloch", "have ⟨σx⟩ = ⟨σy⟩ = 0 at N = ∞ for z < 1, see Eq. (3)", tuple(r))
     rho = model.central_density_matrix(central_state)
     tau = [2 * rho[1, 0].real, 2 * rho[1, 0].imag, (rho[0, 0] - rho[1, 1]).real]
@@ -105,7 +115,11 @@ def _raw(model: CentralSpinModel, raw: tuple[Raw, ...], y: np.ndarray) -> RawMom
             axis = "xyz".index(argument)
             values[kind, argument] = y[3 + axis] + y[6 + axis] / math.sqrt(model.N)
         elif argument > 1:
-            raise ArgumentError("observables", 'be averages with method "mean_field", which neglects fluctuations', "a higher moment")
+            raise ArgumentError(
+                "observables",
+                'be averages with method "mean_field", which neglects fluctuations',
+                "a higher moment",
+            )
         else:
             values[kind, argument] = y[6 + "xy".index(kind)]
     about = {a: np.where(np.abs(y[3 + i]) > 1e-14, y[3 + i], 0.0) for i, a in enumerate("xy")}

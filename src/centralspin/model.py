@@ -63,10 +63,12 @@ class CentralSpinModel:
 
     def __post_init__(self) -> None:
         N = self.N
-        whole = isinstance(N, (int, np.integer)) or (isinstance(N, (float, np.floating)) and float(N).is_integer())
-        if isinstance(N, (bool, np.bool_)) or not ((whole and N >= 1) or N == math.inf):
+        whole = isinstance(N, (int, np.integer)) or (
+            isinstance(N, (float, np.floating)) and float(N).is_integer()
+        )
+        if isinstance(N, (bool, np.bool_)) or not ((whole and N >= 1) or math.inf == N):
             raise ArgumentError("N", "be a positive integer or math.inf", repr(N))
-        object.__setattr__(self, "N", math.inf if N == math.inf else int(N))
+        object.__setattr__(self, "N", math.inf if math.inf == N else int(N))
         object.__setattr__(self, "g0", real_number("g0", self.g0))
         for name in ("scaling", "central_pump", "central_decay", "bath_pump", "bath_decay"):
             object.__setattr__(self, name, real_number(name, getattr(self, name), minimum=0))
@@ -75,7 +77,9 @@ class CentralSpinModel:
         if callable(getattr(field, "full", None)) or np.ndim(field) == 2:
             H = hermitian_matrix("central_field", field)
             if H.shape != (2, 2):
-                raise ArgumentError("central_field", "be three numbers or a 2×2 Hamiltonian", f"of shape {H.shape}")
+                raise ArgumentError(
+                    "central_field", "be three numbers or a 2×2 Hamiltonian", f"of shape {H.shape}"
+                )
             field = [np.trace(H @ sigma).real / 2 for sigma in PAULI]
         object.__setattr__(self, "central_field", real_vector("central_field", field))
 
@@ -98,7 +102,9 @@ class CentralSpinModel:
         """ε = −Ω_SS(σz) = (Γ↓ − Γ↑)/Γ+, positive for a bath that decays faster than it is pumped."""
         if self.bath_rate == 0:
             raise ArgumentError(
-                "bath_decay", "be positive where the bath's stationary state is needed and `bath_pump` = 0", 0.0
+                "bath_decay",
+                "be positive where the bath's stationary state is needed and `bath_pump` = 0",
+                0.0,
             )
         return (self.bath_decay - self.bath_pump) / self.bath_rate
 
@@ -161,7 +167,9 @@ class CentralSpinModel:
         """Read an initial state of the central spin: "up", "down", a Bloch vector, a ket or a 2×2 density matrix."""
         if isinstance(state, str):
             if state not in ("up", "down"):
-                raise ArgumentError("central_state", 'be "up", "down", a Bloch vector or a density matrix', repr(state))
+                raise ArgumentError(
+                    "central_state", 'be "up", "down", a Bloch vector or a density matrix', repr(state)
+                )
             state = (0, 0, 1) if state == "up" else (0, 0, -1)
         if not callable(getattr(state, "full", None)) and np.ndim(state) < 2:
             return (np.eye(2) + np.tensordot(_bloch("central_state", state), PAULI, axes=1)) / 2

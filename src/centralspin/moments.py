@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import csr_matrix
 
 from .generator import ROUND_OFF, Generator
 from .site import in_reference_basis
@@ -67,7 +67,9 @@ class Readout:
         self._inside = position >= 0
         self._position = position[self._inside]
         self._lifts = {
-            (m.site_class, m.scaling): [self._lift(m.site_class, m.scaling, order) for order in self._orders()]
+            (m.site_class, m.scaling): [
+                self._lift(m.site_class, m.scaling, order) for order in self._orders()
+            ]
             for m in moments
             if m.power
         }

@@ -4,8 +4,9 @@ A solver returns *raw moments* only: ⟨τ_α⟩, ⟨S_α⟩/N, and the moments 
 S_y about a value r_α of its choice (its reference state; 0 will do). Everything else is arithmetic:
 
 * ``x = ⟨S_x⟩/√N`` and its central moments ``X2``, ``X3``, ``X4``; likewise y. They exist for every bath.
-* :math:`q_N = (a_N + a_N^†)/\sqrt2 = S_x/\sqrt{2εN}` and :math:`p_N = (a_N − a_N^†)/(i\sqrt2) = −S_y/\sqrt{2εN}` of Eq. (5),
-  with central moments ``Q2``, ``Q4``, ``P2``, …; they need ε > 0.
+* :math:`q_N = (a_N + a_N^†)/\sqrt2 = S_x/\sqrt{2εN}` and
+  :math:`p_N = (a_N − a_N^†)/(i\sqrt2) = −S_y/\sqrt{2εN}`, with a_N of Eq. (5), and their central
+  moments ``Q2``, ``Q4``, ``P2``, …; they need ε > 0.
 * ``number`` = :math:`⟨a_N^† a_N⟩ = ⟨S_+S_-⟩/(εN)`, with :math:`S_+S_- = (S_x^2 + S_y^2)/4 + S_z/2`.
 """
 
@@ -21,7 +22,7 @@ import numpy as np
 from .errors import ArgumentError
 from .model import CentralSpinModel
 
-#: A raw moment: ("tau", axis) for ⟨τ_axis⟩, ("m", axis) for ⟨S_axis⟩/N, ("x", k) and ("y", k) as in the module's docstring.
+#: A raw moment: ("tau", axis) for ⟨τ_axis⟩, ("m", axis) for ⟨S_axis⟩/N, ("x", k) and ("y", k) as above.
 Raw = tuple[str, Any]
 
 
@@ -47,7 +48,7 @@ def _mean(raw: RawMoments, axis: str, model: CentralSpinModel) -> Any:
     shift = raw.about[axis]
     if not np.any(shift):
         return raw.values[axis, 1]
-    if model.N == math.inf:
+    if math.inf == model.N:
         name = "bath_bloch"
         raise ArgumentError(name, "have ⟨σx⟩ = ⟨σy⟩ = 0 for ⟨S⟩/√N to exist at N = ∞", "tilted")
     return raw.values[axis, 1] + math.sqrt(model.N) * shift
@@ -69,47 +70,49 @@ def _number(raw: RawMoments, model: CentralSpinModel) -> Any:
     return (squares / 4 + raw.values["m", "z"] / 2) / model.require_boson()
 
 
+#: What turns raw moments into an observable.
+Combine = Callable[[RawMoments, CentralSpinModel], Any]
+
+
+def _value(key: Raw) -> Combine:
+    return lambda raw, model: raw.values[key]
+
+
+def _average(axis: str) -> Combine:
+    return lambda raw, model: _mean(raw, axis, model)
+
+
+def _moment(axis: str, power: int) -> Combine:
+    return lambda raw, model: _central(raw, axis, power)
+
+
+def _quadrature(combine: Combine, power: int, sign: int) -> Combine:
+    """Rescale S/√N to a quadrature of the boson."""
+    return lambda raw, model: (sign / math.sqrt(2 * model.require_boson())) ** power * combine(raw, model)
+
+
 def _observables() -> dict[str, Observable]:
     known: dict[str, Observable] = {}
     for axis in "xyz":
-        known[f"tau_{axis}"] = Observable(
-            f"⟨τ_{axis}⟩", (("tau", axis),), lambda raw, model, axis=axis: raw.values["tau", axis]
-        )
-        known[f"m_{axis}"] = Observable(
-            f"⟨S_{axis}⟩/N", (("m", axis),), lambda raw, model, axis=axis: raw.values["m", axis]
-        )
-    for axis, quadrature, sign in (("x", "q", 1), ("y", "p", -1)):
-
-        def scale(model: CentralSpinModel, sign: int = sign) -> float:
-            return sign / math.sqrt(2 * model.require_boson())
-
-        known[axis] = Observable(
-            f"⟨S_{axis}⟩/√N", ((axis, 1),), lambda raw, model, axis=axis: _mean(raw, axis, model)
-        )
-        known[quadrature] = Observable(
-            f"⟨{quadrature}_N⟩",
-            ((axis, 1),),
-            lambda raw, model, axis=axis, scale=scale: scale(model) * _mean(raw, axis, model),
-            True,
-        )
+        for name, symbol in (("tau", f"⟨τ_{axis}⟩"), ("m", f"⟨S_{axis}⟩/N")):
+            known[f"{name}_{axis}"] = Observable(symbol, ((name, axis),), _value((name, axis)))
+    for axis, letter, sign in (("x", "q", 1), ("y", "p", -1)):
+        mean = _average(axis)
+        known[axis] = Observable(f"⟨S_{axis}⟩/√N", ((axis, 1),), mean)
+        known[letter] = Observable(f"⟨{letter}_N⟩", ((axis, 1),), _quadrature(mean, 1, sign), True)
         for power in (2, 3, 4):
             needs = tuple((axis, k) for k in range(1, power + 1))
-            known[f"{axis.upper()}{power}"] = Observable(
+            moment = _moment(axis, power)
+            bath, boson = (
                 f"⟨(S_{axis} − ⟨S_{axis}⟩)^{power}⟩/N^{power / 2:g}",
-                needs,
-                lambda raw, model, axis=axis, power=power: _central(raw, axis, power),
+                f"⟨({letter}_N − ⟨{letter}_N⟩)^{power}⟩",
             )
-            known[f"{quadrature.upper()}{power}"] = Observable(
-                f"⟨({quadrature}_N − ⟨{quadrature}_N⟩)^{power}⟩",
-                needs,
-                lambda raw, model, axis=axis, power=power, scale=scale: (
-                    scale(model) ** power * _central(raw, axis, power)
-                ),
-                True,
+            known[f"{axis.upper()}{power}"] = Observable(bath, needs, moment)
+            known[f"{letter.upper()}{power}"] = Observable(
+                boson, needs, _quadrature(moment, power, sign), True
             )
-    known["number"] = Observable(
-        "⟨a_N† a_N⟩", (("x", 1), ("x", 2), ("y", 1), ("y", 2), ("m", "z")), _number, True
-    )
+    squares: tuple[Raw, ...] = (("x", 1), ("x", 2), ("y", 1), ("y", 2), ("m", "z"))
+    known["number"] = Observable("⟨a_N† a_N⟩", squares, _number, True)
     return known
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+from cycler import cycler
 
 #: Colour-blind-safe colours of Okabe and Ito, ordered so that neighbours also differ in lightness.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -29,7 +30,7 @@ def use_style() -> None:
             "axes.titlesize": 11,
             "axes.spines.top": False,
             "axes.spines.right": False,
-            "axes.prop_cycle": mpl.cycler(color=COLOURS) + mpl.cycler(linestyle=STYLES),
+            "axes.prop_cycle": cycler(color=COLOURS) + cycler(linestyle=STYLES),
             "lines.linewidth": 1.8,
             "legend.frameon": False,
             "legend.fontsize": 9.5,
@@ -41,7 +42,7 @@ def use_style() -> None:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
     except ImportError:  # outside a notebook
         return
-    set_matplotlib_formats("svg")
+    set_matplotlib_formats("svg")  # type: ignore[no-untyped-call]
 
 
 def panels(rows: int, columns: int, height: float = 2.9, **options: Any) -> tuple[Any, Any]:

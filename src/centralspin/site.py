@@ -105,9 +105,7 @@ def in_reference_basis(F: np.ndarray, r: np.ndarray) -> np.ndarray:
     return M
 
 
-def hermitian_pairs(
-    A: np.ndarray, B: np.ndarray
-) -> list[tuple[np.ndarray, np.ndarray]]:
+def hermitian_pairs(A: np.ndarray, B: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Split A⊗B + A†⊗B† into products of Hermitian operators (A⊗B itself if both are Hermitian, counted once)."""
     if np.allclose(A, A.conj().T, atol=1e-14, rtol=0) and np.allclose(B, B.conj().T, atol=1e-14, rtol=0):
         return [(A, B)]

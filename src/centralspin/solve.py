@@ -76,15 +76,27 @@ def evolve(
         moments = _moments(observables)
         from .symmetric_solver import evolve_moments
 
-        values, details = evolve_moments(model, times_array, list(moments.values()), tolerance, **check_options(method, options))
-        return Trajectory(times_array, dict(zip(moments, values.T, strict=True)), method, details)
+        moved, details = evolve_moments(
+            model, times_array, list(moments.values()), tolerance, **check_options(method, options)
+        )
+        return Trajectory(times_array, dict(zip(moments, moved.T, strict=True)), method, details)
     _require_model(model)
     names = check_observables(observables, model)
     model.central_density_matrix(central_state)
     bloch = model.initial_bath_bloch(bath_bloch)
     run = _method(method).evolve
-    raw, details = run(model, times_array, needed_raw(names), central_state, bloch, tolerance, **check_options(method, options))
-    values = {name: np.broadcast_to(np.real(v), times_array.shape) for name, v in combine(names, raw, model).items()}
+    raw, details = run(
+        model,
+        times_array,
+        needed_raw(names),
+        central_state,
+        bloch,
+        tolerance,
+        **check_options(method, options),
+    )
+    values = {
+        name: np.broadcast_to(np.real(v), times_array.shape) for name, v in combine(names, raw, model).items()
+    }
     return Trajectory(times_array, values, method, details)
 
 
@@ -103,12 +115,18 @@ def steady_state(
         moments = _moments(observables)
         from .symmetric_solver import stationary_moments
 
-        values, details = stationary_moments(model, list(moments.values()), tolerance, **check_options(method, options))
-        return Trajectory(math.inf, {n: float(v) for n, v in zip(moments, values, strict=True)}, method, details)
+        found, details = stationary_moments(
+            model, list(moments.values()), tolerance, **check_options(method, options)
+        )
+        return Trajectory(
+            math.inf, {n: float(v) for n, v in zip(moments, found, strict=True)}, method, details
+        )
     _require_model(model)
     names = check_observables(observables, model)
     model.stationary_bath_bloch()
-    raw, details = _method(method).steady_state(model, needed_raw(names), tolerance, **check_options(method, options))
+    raw, details = _method(method).steady_state(
+        model, needed_raw(names), tolerance, **check_options(method, options)
+    )
     values = {name: float(np.real(value)) for name, value in combine(names, raw, model).items()}
     return Trajectory(math.inf, values, method, details)
 
@@ -140,7 +158,9 @@ def central_states(
 def _method(name: Any) -> Any:
     if not isinstance(name, str) or name not in METHODS:
         raise ArgumentError("method", f"be among {', '.join(METHODS)}", repr(name))
-    return importlib.import_module(f".{METHODS[name][0]}", __package__)  # QuTiP is slow to import: only when used
+    return importlib.import_module(
+        f".{METHODS[name][0]}", __package__
+    )  # QuTiP is slow to import: only when used
 
 
 def check_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,7 +171,9 @@ def check_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
             allowed = ", ".join(sorted(known)) or "nothing"
             raise ArgumentError("options", f"be {allowed} with method {method!r}", repr(name))
     checked = dict(options)
-    if checked.get("cut") is not None and (not isinstance(checked["cut"], (int, np.integer)) or checked["cut"] < 0):
+    if checked.get("cut") is not None and (
+        not isinstance(checked["cut"], (int, np.integer)) or checked["cut"] < 0
+    ):
         raise ArgumentError("cut", "be an integer not below 0", repr(checked["cut"]))
     if "memory_budget" in checked:
         checked["memory_budget"] = real_number("memory_budget", checked["memory_budget"], minimum=0)
@@ -175,14 +197,24 @@ def _collective_arguments(method: str, central_state: Any, bath_bloch: Any) -> N
     if method != "symmetric":
         raise ArgumentError("method", 'be "symmetric" for a CollectiveModel', repr(method))
     if bath_bloch is not None or not (isinstance(central_state, str) and central_state == "up"):
-        raise ArgumentError("central_state", "be left out for a CollectiveModel, which carries its initial states", central_state)
+        raise ArgumentError(
+            "central_state",
+            "be left out for a CollectiveModel, which carries its initial states",
+            central_state,
+        )
 
 
 def _moments(observables: Any) -> dict[str, Moment]:
     if not isinstance(observables, Mapping) or not observables:
-        raise ArgumentError("observables", "map names to central operators or Moments for a CollectiveModel", repr(observables))
+        raise ArgumentError(
+            "observables",
+            "map names to central operators or Moments for a CollectiveModel",
+            repr(observables),
+        )
     return {
-        str(name): value if isinstance(value, Moment) else Moment(central=hermitian_matrix("observables", value))
+        str(name): value
+        if isinstance(value, Moment)
+        else Moment(central=hermitian_matrix("observables", value))
         for name, value in observables.items()
     }
 

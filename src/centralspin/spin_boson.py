@@ -33,8 +33,12 @@ def operators(model: CentralSpinModel, cutoff: int) -> tuple[qutip.Qobj, list[qu
     H = qutip.tensor(qutip.Qobj(model.central_hamiltonian()), qutip.qeye(cutoff))
     H += model.g0 * math.sqrt(epsilon) * (tau_minus * a.dag() + tau_minus.dag() * a)
     H += 2 * model.bath_field[2] * a.dag() * a
-    rates = ((model.central_decay, tau_minus), (model.central_pump, tau_minus.dag()),
-             (model.boson_loss, a), (model.boson_pump, a.dag()))
+    rates = (
+        (model.central_decay, tau_minus),
+        (model.central_pump, tau_minus.dag()),
+        (model.boson_loss, a),
+        (model.boson_pump, a.dag()),
+    )
     return H, [math.sqrt(rate) * J for rate, J in rates if rate > 0], a
 
 
@@ -46,7 +50,11 @@ def thermal_state(model: CentralSpinModel, cutoff: int) -> qutip.Qobj:
 
 
 def states(
-    model: CentralSpinModel, times: np.ndarray, central_state: Any = "up", cutoff: int = 40, tolerance: float = 1e-8
+    model: CentralSpinModel,
+    times: np.ndarray,
+    central_state: Any = "up",
+    cutoff: int = 40,
+    tolerance: float = 1e-8,
 ) -> list[qutip.Qobj]:
     """Density matrices of spin ⊗ boson at the given times."""
     H, jumps, _ = operators(model, cutoff)
@@ -60,11 +68,20 @@ def stationary_density_matrix(model: CentralSpinModel, cutoff: int = 40) -> quti
 
 
 def evolve(
-    model: CentralSpinModel, times: np.ndarray, raw: tuple[Raw, ...], central_state: Any, bath_bloch: Any, tolerance: float
+    model: CentralSpinModel,
+    times: np.ndarray,
+    raw: tuple[Raw, ...],
+    central_state: Any,
+    bath_bloch: Any,
+    tolerance: float,
 ) -> tuple[RawMoments, dict[str, Any]]:
     """Raw moments in time; the cutoff grows until they agree within the tolerance."""
     if np.abs(model.initial_bath_bloch(bath_bloch) - model.stationary_bath_bloch()).max() > 1e-12:
-        raise ArgumentError("bath_bloch", 'be None with method "spin_boson", whose boson starts in ρ_β', tuple(map(float, bath_bloch)))
+        raise ArgumentError(
+            "bath_bloch",
+            'be None with method "spin_boson", whose boson starts in ρ_β',
+            tuple(map(float, bath_bloch)),
+        )
 
     def run(cutoff: int) -> np.ndarray:
         H, jumps, a = operators(model, cutoff)
@@ -90,8 +107,16 @@ def steady_state(
     return RawMoments(dict(zip(raw, values, strict=True))), details
 
 
-def _run(model: CentralSpinModel, H: Any, jumps: Any, times: Any, central_state: Any, cutoff: int, tolerance: float,
-         e_ops: Any) -> Any:
+def _run(
+    model: CentralSpinModel,
+    H: Any,
+    jumps: Any,
+    times: Any,
+    central_state: Any,
+    cutoff: int,
+    tolerance: float,
+    e_ops: Any,
+) -> Any:
     rho = qutip.tensor(qutip.Qobj(model.central_density_matrix(central_state)), thermal_state(model, cutoff))
     accuracy = max(tolerance * 1e-3, 1e-13)
     options = {"atol": accuracy, "rtol": accuracy, "method": "vern9", "progress_bar": "", "nsteps": 1_000_000}
@@ -127,14 +152,17 @@ def _converge(run: Any, tolerance: float) -> tuple[np.ndarray, dict[str, Any]]:
         previous = values
         cutoff = math.ceil(cutoff * GROWTH)
     raise TruncationError(
-        f"The tolerance {tolerance:g} is not met with up to {LARGEST_CUTOFF} Fock states; the last change was {error:.2g}."
+        f"The tolerance {tolerance:g} is not met with up to {LARGEST_CUTOFF} Fock states; the last change was "
+        f"{error:.2g}."
     )
 
 
 def _check(model: CentralSpinModel) -> None:
-    if model.N != math.inf:
+    if math.inf != model.N:
         raise ArgumentError("N", 'be math.inf with method "spin_boson", the limit of large baths', model.N)
     if model.scaling != 0.5:
         raise ArgumentError("scaling", 'be 0.5 with method "spin_boson"', model.scaling)
     if any(model.bath_field[:2]):
-        raise ArgumentError("bath_field", 'point along z with method "spin_boson" (otherwise ⟨σ±⟩ ≠ 0)', model.bath_field)
+        raise ArgumentError(
+            "bath_field", 'point along z with method "spin_boson" (otherwise ⟨σ±⟩ ≠ 0)', model.bath_field
+        )

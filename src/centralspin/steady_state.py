@@ -46,8 +46,8 @@ class StationarySolver:
         rows, cols = np.r_[L.row[keep], np.full(len(columns), row)], np.r_[L.col[keep], columns]
         self._matrix = coo_matrix((data, (rows, cols)), shape=L.shape).tocsr()
         self._row = row
-        self._preconditioner = None
-        self._lu = None
+        self._preconditioner: Any = None
+        self._lu: Any = None
         if blocks is not None and L.shape[0] > DIRECT:
             inside = blocks[rows] == blocks[cols]
             part = coo_matrix((data[inside], (rows[inside], cols[inside])), shape=L.shape)
@@ -62,7 +62,13 @@ class StationarySolver:
             v, missing, failed = np.zeros_like(right), right, 0
             for accuracy in RESIDUALS:  # the second pass refines the first to round-off
                 change, failed = gmres(
-                    self._matrix, missing, inverse @ missing, rtol=accuracy, restart=KRYLOV, maxiter=1, M=inverse
+                    self._matrix,
+                    missing,
+                    inverse @ missing,
+                    rtol=accuracy,
+                    restart=KRYLOV,
+                    maxiter=1,
+                    M=inverse,
                 )
                 if failed:
                     break
@@ -77,7 +83,9 @@ class StationarySolver:
         v += self._lu.solve(right - self._matrix @ v)  # one step of iterative refinement
         residual = np.abs(self._matrix @ v - right).max()
         if not residual <= LARGEST_RESIDUAL * max(1.0, np.abs(v).max()):
-            raise ConvergenceError(f"The stationary state is not unique, or too ill conditioned ({residual:.2g}).")
+            raise ConvergenceError(
+                f"The stationary state is not unique, or too ill conditioned ({residual:.2g})."
+            )
         return np.asarray(v)
 
     def stationary(self) -> np.ndarray:

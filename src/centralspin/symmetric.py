@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
@@ -57,7 +58,7 @@ class SymmetricSpace:
         One row per basis state; row 0 is n = 0, the product of reference states.
     """
 
-    def __init__(self, weights: Sequence[Sequence[int]], sizes: Sequence[float], cut: int) -> None:
+    def __init__(self, weights: Sequence[Any], sizes: Sequence[float], cut: int) -> None:
         self.cut = cut
         self.class_of = np.concatenate([[c] * len(w) for c, w in enumerate(weights)]).astype(int)
         self.first = np.cumsum([0, *(len(w) for w in weights)])
@@ -89,9 +90,12 @@ class SymmetricSpace:
         self._kept = self.weights > 0
 
     @staticmethod
-    def complete_cut(weights: Sequence[Sequence[int]], sizes: Sequence[float]) -> float:
+    def complete_cut(weights: Sequence[Any], sizes: Sequence[float]) -> float:
         """The smallest cut that leaves nothing out; infinite for an infinite class."""
-        return sum(max(w, default=0) * size if max(w, default=0) else 0 for w, size in zip(weights, sizes, strict=True))
+        return sum(
+            max(w, default=0) * size if max(w, default=0) else 0
+            for w, size in zip(weights, sizes, strict=True)
+        )
 
     def shell(self) -> np.ndarray:
         """Weighted number of excitations Σ w_i n_i of every state."""
@@ -212,7 +216,9 @@ def lift(
     for to, source in zip(*np.nonzero(M), strict=True):
         hop = space.hop(int(to), int(source), site_class)
         if limit and diverges(hop, scaling):
-            raise ArgumentError("scaling", f"be at least {hop.condensate / 2:g} for the limit N = ∞ to exist", scaling)
+            raise ArgumentError(
+                "scaling", f"be at least {hop.condensate / 2:g} for the limit N = ∞ to exist", scaling
+            )
         values = M[to, source] * hop.amplitudes * condensate_factor(hop, size, scaling, order)
         total = total + coo_matrix((values, (hop.rows, hop.columns)), shape=total.shape).tocsr()
     return total

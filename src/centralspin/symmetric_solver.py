@@ -47,7 +47,11 @@ def evolve(
     """Raw moments in time by exact evolution in symmetric Liouville space."""
     problem = collective_model(model, central_state, bath_bloch)
     values, details = evolve_moments(problem, times, as_moments(raw), tolerance, **options)
-    r = problem.classes[0].reference_at(times) if problem.classes[0].moves() else problem.classes[0].reference()[None]
+    r = (
+        problem.classes[0].reference_at(times)
+        if problem.classes[0].moves()
+        else problem.classes[0].reference()[None]
+    )
     return raw_moments(raw, values, r), details
 
 
@@ -103,7 +107,9 @@ def evolve_moments(
         generators = [Generator(model, cut, horizon, order) for order in orders]
         return _propagate(generators, moments, times, tolerance), generators[0]
 
-    return _converge(model, run, moments, tolerance, horizon, cut, memory_budget, BYTES_PER_UNKNOWN * len(orders))
+    return _converge(
+        model, run, moments, tolerance, horizon, cut, memory_budget, BYTES_PER_UNKNOWN * len(orders)
+    )
 
 
 def _propagate(

@@ -46,13 +46,19 @@ class Trajectory:
 
     def __repr__(self) -> str:
         details = ", ".join(f"{key} {_short(value)}" for key, value in self.details.items())
-        when = "stationary" if np.ndim(self.times) == 0 else f"{len(self.times)} times, {self.times[0]:g} … {self.times[-1]:g}"
+        when = (
+            "stationary"
+            if np.ndim(self.times) == 0
+            else f"{len(self.times)} times, {self.times[0]:g} … {self.times[-1]:g}"
+        )
         lines = [f"Trajectory by {self.method!r} ({when}{'; ' + details if details else ''})"]
         for name, value in self.values.items():
             if np.ndim(value) == 0:
                 lines.append(f"  {name:>7}  {value:.10g}")
             else:
-                lines.append(f"  {name:>7}  {value[0]:.8g} → {value[-1]:.8g}  (between {value.min():.8g} and {value.max():.8g})")
+                lines.append(
+                    f"  {name:>7}  {value[0]:.8g} → {value[-1]:.8g}  (between {value.min():.8g} and {value.max():.8g})"
+                )
         return "\n".join(lines)
 
 

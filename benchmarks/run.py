@@ -1,0 +1,209 @@
+"""Measure the methods against each other, as ratios within one run: `make bench`, or `python -m benchmarks.run`.
+
+All of them compute Fig. 2's curves (161 times, ⟨τ_z⟩, ⟨q⟩, ⟨Q²⟩, ⟨Q⁴⟩) at the paper's parameters. The rivals run at
+the loose accuracy they are usually run at (1e-5, 1e-6), ours is also given at that accuracy and at 1e-8, each with the
+search for its own cut included. The table is printed and written to `_build/bench.json`. The whole takes about four
+minutes and 3 GB; `--quick` leaves out what takes longer than ten seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import qutip
+from qutip import piqs
+from scipy.integrate import solve_ivp
+from scipy.sparse.linalg import expm_multiply
+
+from centralspin import CentralSpinModel, evolve, expand, steady_state
+from centralspin.collective import collective_model
+from centralspin.dicke import DickeBlocks, lindbladian
+from centralspin.evolution import DEGREE, evolve_linear
+from centralspin.generator import Generator
+from centralspin.moments import Readout
+from centralspin.observables import needed_raw
+from centralspin.symmetric_solver import as_moments
+
+MODEL = CentralSpinModel(
+    N=math.inf, g0=4.0, scaling=0.5, central_field=(1.0, 0.0, 0.5), central_pump=0.8, central_decay=0.1,
+    bath_pump=0.2, bath_decay=1.0,
+)  # fmt: skip
+TIMES = np.linspace(0, 4, 161)
+NAMES = ("tau_z", "q", "Q2", "Q4")
+OUTPUT = Path(__file__).parents[1] / "_build" / "bench.json"
+
+
+def seconds(function: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
+    """Shortest time of several runs, and the last result."""
+    best, result = math.inf, None
+    for _ in range(repeats):
+        start = time.perf_counter()
+        result = function()
+        best = min(best, time.perf_counter() - start)
+    return best, result
+
+
+def piqs_raw(N: int) -> np.ndarray:
+    """PIQS as its documentation uses it: the Liouvillian on all of the Dicke space, DOP853 at rtol 1e-5."""
+    model = MODEL.replace(N=N)
+    ensemble = piqs.Dicke(N=N, emission=model.bath_decay, pumping=model.bath_pump)
+    jx, jy, _ = piqs.jspin(N)
+    one = qutip.qeye(piqs.num_dicke_states(N))
+    exchange = model.coupling * qutip.tensor(qutip.sigmap(), jx - 1j * jy)
+    H = qutip.tensor(qutip.Qobj(model.central_hamiltonian()), one) + exchange + exchange.dag()
+    jumps = [qutip.tensor(qutip.Qobj(J), one) for J in model.central_jumps()]
+    bath = qutip.super_tensor(qutip.to_super(qutip.qeye(2)), ensemble.liouvillian())
+    L = (qutip.liouvillian(H, jumps) + bath).data.as_scipy().tocsr()
+    up = (1 - model.epsilon) / 2
+    weights = [
+        DickeBlocks(N).multiplicity(j) * up ** (N / 2 + m) * (1 - up) ** (N / 2 - m)
+        for j in DickeBlocks(N).spins
+        for m in j - np.arange(round(2 * j) + 1)
+    ]
+    rho = qutip.tensor(qutip.fock_dm(2, 0), qutip.Qobj(np.diag(weights))).full().ravel(order="F")
+    result = solve_ivp(lambda t, y: L @ y, (0, 4), rho, "DOP853", t_eval=TIMES, rtol=1e-5, atol=1e-8)
+    tau_z = qutip.tensor(qutip.sigmaz(), one).full()
+    return np.real(np.diag(tau_z) @ result.y.reshape(*tau_z.shape, -1, order="F").diagonal().T)
+
+
+def dicke_fair(N: int, stepper: str) -> Callable[[], Any]:
+    """The physical part of the Dicke space alone, with our stepper or SciPy's `expm_multiply`."""
+    model = MODEL.replace(N=N)
+    if stepper == "own":
+        return lambda: evolve(model, TIMES, NAMES, method="dicke", tolerance=1e-6)
+    space = DickeBlocks(N)
+
+    def run() -> Any:
+        L = lindbladian(model, space)
+        v = space.product_state(model.stationary_bath_bloch(), model.central_density_matrix("up"))
+        return expm_multiply(L, v, start=0, stop=4, num=9, endpoint=True)
+
+    return run
+
+
+def floor(N: int, cut: int) -> dict[str, float]:
+    """How much of the stepping is the sparse product, and how near that is to what memory can deliver."""
+    model = MODEL.replace(N=N)
+    assembly, generator = seconds(lambda: Generator(collective_model(model), cut), 5)
+    matrix_time, L = seconds(generator.matrix, 5)
+    readout_time, rows = seconds(lambda: Readout(generator, as_moments(needed_raw(NAMES))).rows(), 5)
+    v = generator.initial()
+    total, _ = seconds(lambda: evolve_linear(L, v, TIMES, rows, 1e-8), 5)
+    # count the products of one run by stepping with a matrix that counts
+    calls = 0
+
+    class Counting:
+        dtype, shape = L.dtype, L.shape
+
+        def __abs__(self) -> Any:
+            return abs(L)
+
+        def __matmul__(self, other: np.ndarray) -> np.ndarray:
+            nonlocal calls
+            calls += 1
+            return L @ other
+
+    evolve_linear(Counting(), v, TIMES, rows, 1e-8)
+    product, _ = seconds(lambda: [L @ v for _ in range(calls)], 5)
+    bytes_moved = L.nnz * 12 + 20 * len(v)  # value 8, column 4; row pointer 4, x 8 and y 8 per row
+    copy_from = np.zeros(max(bytes_moved // 16, 1))
+    copy_to = np.empty_like(copy_from)
+    copy, _ = seconds(lambda: [np.copyto(copy_to, copy_from) for _ in range(1000)], 5)
+    bandwidth = 1000 * 2 * copy_from.nbytes / copy
+    return {
+        "unknowns": len(v),
+        "entries": L.nnz,
+        "products": calls,
+        "steps": calls / DEGREE,
+        "assembly ms": 1e3 * (assembly + matrix_time + readout_time),
+        "stepping ms": 1e3 * total,
+        "share of sparse products": product / total,
+        "GB/s of the sparse product": calls * bytes_moved / product / 1e9,
+        "GB/s of copying as many bytes": bandwidth / 1e9,
+    }
+
+
+def peak_memory(N: int) -> float:
+    """Peak memory in MB that one evolution adds to a Python with the package imported."""
+    program = (
+        "import resource, numpy as np, sys; from benchmarks.run import *\n"
+        "base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        f"evolve(MODEL.replace(N={N}), TIMES, NAMES)\n"
+        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - base) / 1024)"
+    )
+    root = Path(__file__).parents[1]
+    return float(subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=root).stdout)
+
+
+def main() -> None:
+    """Run, print and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="leave out what takes longer than ten seconds")
+    quick = parser.parse_args().quick
+    rows: list[dict[str, Any]] = []
+
+    def measure(what: str, function: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
+        print(f"{what} …", end=" ", flush=True)
+        duration, result = seconds(function, repeats)
+        print(f"{duration:.3g} s", flush=True)
+        rows.append({"what": what, "seconds": duration})
+        return duration, result
+
+    exact = evolve(MODEL.replace(N=80), TIMES, NAMES, tolerance=1e-12)
+    ours: dict[Any, float] = {}
+    for N in (40, 80, 1000, 10**7, math.inf):
+        ours[N], result = measure(f"symmetric, N = {N}, 1e-8", lambda N=N: evolve(MODEL.replace(N=N), TIMES, NAMES), 5)
+        if N == 80:
+            error = max(np.abs(result[name] - exact[name]).max() for name in NAMES)
+    loose = {}
+    for N, tolerance in ((40, 1e-5), (80, 1e-6)):
+        run = lambda N=N, tolerance=tolerance: evolve(MODEL.replace(N=N), TIMES, NAMES, tolerance=tolerance)  # noqa: E731
+        loose[N], _ = measure(f"symmetric, N = {N}, {tolerance:g}", run, 5)
+    measure("exact 1/N coefficients", lambda: expand(MODEL, TIMES, NAMES), 3)
+    steady = {N: measure(f"steady state, N = {N}, 1e-8", lambda N=N: steady_state(MODEL.replace(N=N), NAMES), 5)[0]
+              for N in (10, 80, 1000, 10**7, math.inf)}  # fmt: skip
+    rivals = {}
+    rivals["piqs"], tau_z = measure("PIQS as documented, N = 40, 1e-5", lambda: piqs_raw(40))
+    reference = evolve(MODEL.replace(N=40), TIMES, NAMES)["tau_z"]
+    piqs_error = float(np.abs(tau_z - reference).max())
+    if not quick:
+        fair = [measure(f"Dicke blocks by {name}, N = 80, 1e-6", dicke_fair(80, name))[0] for name in ("own", "expm_multiply")]
+        rivals["fair"] = min(fair)
+    details = {str(N): floor(N, 20) for N in (80, 10**7)}
+    memory = peak_memory(80)
+
+    print(f"\nerror of symmetric at N = 80 against a converged run: {error:.1e}; of PIQS at N = 40: {piqs_error:.1e}")
+    ratios = {
+        "PIQS as documented / symmetric, both 1e-5, N = 40": rivals["piqs"] / loose[40],
+        "PIQS as documented at N = 40 / symmetric at N = 80 and 1e-8": rivals["piqs"] / ours[80],
+        "N = 10^7 / N = 80": ours[10**7] / ours[80],
+        "N = ∞ / N = 80": ours[math.inf] / ours[80],
+    }
+    if "fair" in rivals:
+        ratios["best of Dicke blocks / symmetric, both 1e-6, N = 80"] = rivals["fair"] / loose[80]
+        ratios["best of Dicke blocks at 1e-6 / symmetric at 1e-8, N = 80"] = rivals["fair"] / ours[80]
+    for name, value in ratios.items():
+        print(f"{value:10.3g}  {name}")
+    print(f"slowest steady state: {1e3 * max(steady.values()):.0f} ms; peak memory added by N = 80: {memory:.0f} MB")
+    for N, detail in details.items():
+        print(f"floor at N = {N}, cut 20: " + ", ".join(f"{k} {v:.3g}" for k, v in detail.items()))
+    OUTPUT.parent.mkdir(exist_ok=True)
+    machine = {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
+    OUTPUT.write_text(json.dumps({"machine": machine, "runs": rows, "ratios": ratios, "floor": details,
+                                  "memory MB": memory, "error": float(error)}, indent=1))  # fmt: skip
+    print(f"written to {OUTPUT.relative_to(Path.cwd()) if OUTPUT.is_relative_to(Path.cwd()) else OUTPUT}")
+
+
+if __name__ == "__main__":
+    main()
