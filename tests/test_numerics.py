@@ -20,7 +20,7 @@ from centralspin import (
     steady_state,
 )
 from centralspin.evolution import evolve_linear, evolve_time_dependent
-from centralspin.steady_state import StationarySolver
+from centralspin.stationary import StationarySolver
 
 TIMES = np.linspace(0, 4, 9)
 NAMES = ("tau_z", "q", "Q2", "Q4")

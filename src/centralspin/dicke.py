@@ -35,7 +35,7 @@ from .errors import ArgumentError, ConvergenceError
 from .evolution import evolve_linear
 from .model import SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
 from .observables import Raw, RawMoments
-from .steady_state import StationarySolver
+from .stationary import StationarySolver
 
 #: Beyond this many bath spins the blocks need several GB and many minutes.
 LARGEST_N = 120

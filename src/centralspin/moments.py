@@ -66,13 +66,8 @@ class Readout:
         position = generator.space.find(small.occupations)
         self._inside = position >= 0
         self._position = position[self._inside]
-        self._lifts = {
-            (m.site_class, m.scaling): [
-                self._lift(m.site_class, m.scaling, order) for order in self._orders()
-            ]
-            for m in moments
-            if m.power
-        }
+        kinds = {(m.site_class, m.scaling) for m in moments if m.power}
+        self._lifts = {kind: [self._lift(*kind, order) for order in self._orders()] for kind in kinds}
 
     def _orders(self) -> list[int | None]:
         order = self._generator.order

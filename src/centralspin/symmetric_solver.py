@@ -16,7 +16,7 @@ from .generator import Generator, mode_weights
 from .model import PAULI, CentralSpinModel
 from .moments import Moment, Readout
 from .observables import Raw, RawMoments
-from .steady_state import StationarySolver
+from .stationary import StationarySolver
 from .symmetric import SymmetricSpace
 
 #: Cuts grow by 4, or by this factor if that is more, until the estimated error meets the tolerance.

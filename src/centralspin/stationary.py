@@ -13,10 +13,12 @@ from .errors import ConvergenceError
 
 #: Below this many unknowns a direct factorisation is cheaper than a preconditioned iteration.
 DIRECT = 1200
-#: Krylov vectors that GMRES may use; where they are not enough, the direct factorisation takes over.
-KRYLOV = 200
+#: Krylov vectors of a GMRES cycle, and cycles; where they are not enough, the direct factorisation takes over.
+KRYLOV, CYCLES = 100, 4
 #: Relative residuals asked of GMRES for the solution and for its refinement; what a solution may miss at most.
-RESIDUALS, LARGEST_RESIDUAL = (1e-9, 1e-6), 1e-9
+RESIDUALS, LARGEST_RESIDUAL = (1e-9, 1e-5), 1e-9
+#: A residual that cannot be improved on, for solutions of order 1.
+ROUND_OFF = 1e-15
 
 
 class StationarySolver:
@@ -62,14 +64,9 @@ class StationarySolver:
             v, missing, failed = np.zeros_like(right), right, 0
             for accuracy in RESIDUALS:  # the second pass refines the first to round-off
                 change, failed = gmres(
-                    self._matrix,
-                    missing,
-                    inverse @ missing,
-                    rtol=accuracy,
-                    restart=KRYLOV,
-                    maxiter=1,
-                    M=inverse,
-                )
+                    self._matrix, missing, inverse @ missing,
+                    rtol=accuracy, atol=ROUND_OFF, restart=KRYLOV, maxiter=CYCLES, M=inverse,
+                )  # fmt: skip
                 if failed:
                     break
                 v += change
