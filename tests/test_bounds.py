@@ -142,6 +142,22 @@ def test_slopes_at_time_zero_are_those_of_the_commutators():
         assert ratio == pytest.approx(slope, rel=5e-3)  # the next order in t is about Γ+ t
 
 
+def test_bounds_have_their_constants():
+    """By hand, because the true norms leave room for a wrong constant below the bounds."""
+    model = paper(4)  # g = 2
+    np.testing.assert_allclose(
+        lemma_bound(model, TIMES, 3 * np.kron(SZ, SX)), 4 * 2 * 2 * 3 * TIMES, rtol=1e-13
+    )
+    longitudinal, transverse = (1 - np.exp(-1.2 * TIMES)) / 1.2, (1 - np.exp(-0.6 * TIMES)) / 0.6
+    np.testing.assert_allclose(uniform_bound(model, TIMES, SZ), 8 * longitudinal, rtol=1e-13)
+    np.testing.assert_allclose(uniform_bound(model, TIMES, SX + SZ), 8 * np.sqrt(2) * transverse, rtol=1e-13)
+    np.testing.assert_allclose(
+        uniform_bound(paper(4, bath_field=(1, 0, 0)), TIMES, SZ), 8 * transverse, rtol=1e-13
+    )
+    np.testing.assert_allclose(commutator_bound(model, TIMES, SZ), 4 * longitudinal, rtol=1e-12)
+    np.testing.assert_allclose(commutator_bound(model, TIMES, SX), 2 * transverse, rtol=1e-12)
+
+
 operators = st.integers(0, 2**32 - 1).map(
     lambda seed: (lambda g: g.normal(size=(4, 4)) + 1j * g.normal(size=(4, 4)))(np.random.default_rng(seed))
 )
