@@ -1,6 +1,9 @@
 """What several tests share: the paper's model and random valid models."""
 
 import math
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: threads would wait for each other on small matrices
 
 import numpy as np
 import pytest

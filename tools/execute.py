@@ -25,6 +25,8 @@ from layout import Book, BookError
 
 # The debugger inside each notebook's process would warn that it cannot look into Python's own modules.
 os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+# The chapters' matrices are small: threads of the linear algebra library would only wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # papermill guesses at the chapter's parameters and would report those it misses; `layout.parameters` knows.
 logging.getLogger("papermill").setLevel(logging.ERROR)
