@@ -3,7 +3,8 @@
 import math
 import os
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: threads would wait for each other on small matrices
+# Before NumPy is loaded: on small matrices threads would wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
