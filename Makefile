@@ -34,7 +34,7 @@ chapter: $(READY) ## Re-run a chapter: NAME=figure-2 PARAMETERS='g0=2.0 bath_siz
 	@$(BIN)/python tools/chapter.py "$$NAME" "$$PARAMETERS"
 
 bench: $(READY) ## Compare the solvers' run times and sizes
-	@$(BIN)/python -m benchmarks.run
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.run
 
 lint: $(READY) ## Check style and types
 	@$(BIN)/ruff check .
