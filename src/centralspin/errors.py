@@ -69,16 +69,19 @@ def hermitian_matrix(name: str, value: Any) -> np.ndarray:
     return (matrix + matrix.conj().T) / 2
 
 
-def density_matrix(name: str, value: Any) -> np.ndarray:
-    """Return `value` (a density matrix, or a ket of QuTiP) as a density matrix, or raise `ArgumentError`."""
+def density_matrix(name: str, value: Any, *, slack: float = 1e-10) -> np.ndarray:
+    """Return `value` (a density matrix, or a ket of QuTiP) as a density matrix, or raise `ArgumentError`.
+
+    `slack` is by how much the trace may differ from 1 and an eigenvalue be negative.
+    """
     if getattr(value, "isket", False):
         value = value.proj()
     matrix = hermitian_matrix(name, value)
     trace = np.trace(matrix).real
-    if abs(trace - 1) > 1e-10:
+    if abs(trace - 1) > slack:
         raise ArgumentError(name, "have trace 1", f"of trace {trace:.12g}")
     smallest = np.linalg.eigvalsh(matrix)[0]
-    if smallest < -1e-10:
+    if smallest < -slack:
         raise ArgumentError(name, "be positive semidefinite", f"with an eigenvalue {smallest:.6g}")
     return matrix
 
