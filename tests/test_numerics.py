@@ -110,6 +110,11 @@ def test_a_request_beyond_the_memory_budget_is_refused_with_the_numbers():
         evolve(weak, TIMES, NAMES, memory_budget=5e6)
 
 
+def test_not_even_the_first_cut_may_exceed_the_memory_budget():
+    with pytest.raises(TruncationError, match=r"the first cut 8 needs about .* unknowns\)\.$"):
+        evolve(PAPER.replace(N=1000), TIMES, NAMES, memory_budget=1e4)
+
+
 def slope(sizes, errors):
     return np.polyfit(np.log(sizes), np.log(errors), 1)[0]
 

@@ -148,7 +148,7 @@ def lindbladian(model: CentralSpinModel, space: DickeBlocks) -> csr_matrix:
         d = space.dimensions[index]
         J_minus, J_z = space.ladder[index], axes["z"][index]
         bath = sum(2 * h * axes[a][index] for a, h in zip("xyz", model.bath_field, strict=True))
-        number = J_z + self_energy(space.N, len(J_z.toarray()))
+        number = J_z + space.N / 2 * eye_array(d // 2)  # Σ_k σ+σ−
         # −i H_eff = −i H − ½ Σ J†J; the local jumps have Σ_k σ±σ∓ = N/2 ± J_z
         H = kron(csr_array(np.eye(d // 2)), csr_array(model.central_hamiltonian())) + kron(bath, one)
         H = H + model.coupling * (
@@ -174,11 +174,6 @@ def lindbladian(model: CentralSpinModel, space: DickeBlocks) -> csr_matrix:
                     term = rate * coefficient * kron(T, T)
                     grid[row][index] = term if grid[row][index] is None else grid[row][index] + term
     return csr_matrix(block_array(grid, format="csr"))
-
-
-def self_energy(N: int, dimension: int) -> Any:
-    """N/2 times the identity: with J_z it makes the number of excitations Σ_k σ+σ−."""
-    return N / 2 * eye_array(dimension)
 
 
 def magnetic_numbers(j: float) -> np.ndarray:

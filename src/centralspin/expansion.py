@@ -24,8 +24,10 @@ from .trajectory import Trajectory
 
 #: Any size that no cut ever reaches; the coefficients do not depend on it.
 LARGE = 10**9
-#: Half-integer orders up to this fraction of the tolerance count as absent.
+#: Orders in N^{−1/2} that are computed.
 ORDERS = (0, 1, 2)
+#: A coefficient of N^{−1/2} below this many tolerances counts as absent.
+ABSENT = 1e3
 
 
 def expand(
@@ -83,8 +85,8 @@ def expand(
         values, details = evolve_moments(problem, when, as_moments(raw), tolerance, orders=ORDERS, **options)
         r = site_class.reference_at(when) if site_class.moves() else site_class.reference()[None]
     limit, half, first = np.split(values, len(ORDERS), axis=-1)
-    if np.abs(half).max() > 1e3 * tolerance:
-        slow = [f"{key}" for i, key in enumerate(raw) if np.abs(half[..., i]).max() > 1e3 * tolerance]
+    slow = [str(key) for i, key in enumerate(raw) if np.abs(half[..., i]).max() > ABSENT * tolerance]
+    if slow:
         raise ArgumentError(
             "observables", "approach their limits as 1/N", f"built on {', '.join(slow)}, which goes as 1/√N"
         )

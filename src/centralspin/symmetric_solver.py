@@ -200,11 +200,12 @@ def _converge(
     while True:
         unknowns = count_states(weights, cut) * model.central_basis.size
         needed = unknowns * bytes_per_unknown
-        if needed > memory_budget and previous is not None:
+        if needed > memory_budget:
+            which = "first" if previous is None else "next"
+            miss = "" if previous is None else f", and the cut before it is off by about {error:.2g}"
             raise TruncationError(
                 f"The tolerance {tolerance:g} is not met within the memory budget of {memory_budget / 1e9:.3g} GB: "
-                f"the next cut {cut} needs about {needed / 1e9:.3g} GB ({unknowns:,} unknowns), "
-                f"and the cut before it is off by about {error:.2g}."
+                f"the {which} cut {cut} needs about {needed / 1e9:.3g} GB ({unknowns:,} unknowns){miss}."
             )
         values, generator = run(cut)
         exact = bool(cut >= complete)
