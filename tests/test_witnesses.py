@@ -1,4 +1,4 @@
-"""Do methods that share no code give the same numbers?"""
+"""Do methods that build their equations independently give the same numbers?"""
 
 import math
 
