@@ -18,6 +18,7 @@ from typing import Any
 
 import nbformat
 import papermill
+from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
@@ -52,6 +53,7 @@ def execute_notebook(
     notebook = book.read(name)
     output.parent.mkdir(parents=True, exist_ok=True)
     unfinished = output.with_suffix(".unfinished.ipynb")
+    process_log = output.with_suffix(".log")
     total = sum(cell.cell_type == "code" for cell in notebook.cells) + bool(values)
     started = time.perf_counter()
     counter = itertools.count(1)
@@ -69,15 +71,16 @@ def execute_notebook(
             cwd=book.source,
             progress_bar=False,
             on_cell_start=progress,
-            # The kernel would report its local port and its own shutdown; errors come with the cells.
-            extra_arguments=["--IPKernelApp.log_level=50"],
+            kernel_manager_class=kernel_manager(process_log),
         )
     except PapermillExecutionError as error:
         print(flush=True)
         raise BookError(failure(name, error, unfinished)) from error
     except DeadKernelError as error:
         print(flush=True)
-        raise BookError(f"{name}: the Python process of the chapter died (memory?).") from error
+        raise BookError(
+            f"{name}: the Python process of the chapter died (memory?). Its last words are in {process_log}."
+        ) from error
     seconds = time.perf_counter() - started
     for cell in executed.cells:  # what papermill adds would make the notebook's hash differ from its source's
         for key in ("papermill", "execution"):
@@ -88,7 +91,23 @@ def execute_notebook(
     executed.metadata[STAMP] = {**(stamp or {}), "seconds": round(seconds, 2)}
     nbformat.write(executed, unfinished)
     unfinished.replace(output)  # in one step: a notebook at `output` is always a finished one
+    process_log.unlink()
     print(f", {seconds:.1f} s", flush=True)
+
+
+def kernel_manager(log: Path) -> type[AsyncKernelManager]:
+    """Return the usual kernel manager, but what the kernel's process itself prints goes to a file.
+
+    Errors of a chapter come with its cells. The process adds its local port and, when it is interrupted, its
+    own tracebacks, which belong to no chapter and hide the one line that matters.
+    """
+
+    class Quiet(AsyncKernelManager):
+        async def start_kernel(self, **arguments: Any) -> None:  # type: ignore[override]
+            with log.open("w", encoding="utf-8") as file:
+                await super().start_kernel(stdout=file, stderr=file, **arguments)
+
+    return Quiet
 
 
 def failure(name: str, error: PapermillExecutionError, unfinished: Path) -> str:
