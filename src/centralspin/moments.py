@@ -83,6 +83,7 @@ class Readout:
             for source in range(size):
                 hop = self._small.hop(to, source, site_class)
                 values = hop.amplitudes * condensate_factor(hop, model_class.count, scaling, order)
+                values *= self._generator.shares[site_class] ** (-(order or 0) / 2)
                 parts.append((hop.rows, hop.columns, values, np.full(len(values), to * size + source)))
         return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
