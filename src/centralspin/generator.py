@@ -172,7 +172,7 @@ class Generator:
         if key not in self._lifts:
             count = self.model.classes[site_class].count
             self._lifts[key] = Lift(self.space, count, scaling, site_class, order)
-        return self._lifts[key](_rounded(M))
+        return self._lifts[key](rounded(M))
 
     def blocks(self) -> np.ndarray:
         """Labels of the blocks that only amplitudes of order 1/√N connect: occupations of the indirect modes."""
@@ -198,10 +198,10 @@ def site_matrices(
     coupled = np.tensordot(
         in_reference_basis(site_class.site_parts, r), site_class.central_parts, axes=(0, 0)
     )
-    return _rounded(local), _rounded(coupled)
+    return rounded(local), rounded(coupled)
 
 
-def _rounded(M: np.ndarray) -> np.ndarray:
+def rounded(M: np.ndarray) -> np.ndarray:
     """The matrix with what is only round-off set to zero."""
     return np.where(np.abs(M) < ROUND_OFF, 0.0, M)
 
@@ -235,7 +235,7 @@ def mode_weights(model: CollectiveModel, horizon: float) -> tuple[list[np.ndarra
         reached = created.copy()
         hops = local[1:, 1:] | exchanged[1:, 1:]
         for K, P in (
-            pair for r in references for pair in _rounded(in_reference_basis(site_class.interactions, r))
+            pair for r in references for pair in rounded(in_reference_basis(site_class.interactions, r))
         ):
             # Two excitations at once, or one out of the condensate while another one hops.
             K, P = K != 0, P != 0
@@ -248,7 +248,11 @@ def mode_weights(model: CollectiveModel, horizon: float) -> tuple[list[np.ndarra
         for _ in range(len(reached)):
             reached |= (hops & reached[None, :]).any(axis=1)
         direct = created | exchanged[0, 1:]
-        indirect = max(2, round(math.log(min(site_class.count, 1e9)) / 2))
-        weights.append(np.where(reached, np.where(direct, 1, indirect), 0))
+        weights.append(np.where(reached, np.where(direct, 1, indirect_weight(site_class.count)), 0))
         active.append([local, coupled])
     return weights, active
+
+
+def indirect_weight(size: float) -> int:
+    """Weight of a mode that is reached with an amplitude of order 1/√N, see `mode_weights`."""
+    return max(2, round(math.log(min(size, 1e9)) / 2))

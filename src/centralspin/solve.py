@@ -72,8 +72,7 @@ def evolve(
     times_array = increasing_times(times)
     tolerance = check_tolerance(tolerance)
     if isinstance(model, CollectiveModel):
-        _collective_arguments(method, central_state, bath_bloch)
-        moments = _moments(observables)
+        moments = check_collective(observables, method, central_state, bath_bloch)
         from .symmetric_solver import evolve_moments
 
         moved, details = evolve_moments(
@@ -111,8 +110,7 @@ def steady_state(
     """Return expectation values in the stationary state; the parameters are those of `evolve`."""
     tolerance = check_tolerance(tolerance)
     if isinstance(model, CollectiveModel):
-        _collective_arguments(method, "up", None)
-        moments = _moments(observables)
+        moments = check_collective(observables, method)
         from .symmetric_solver import stationary_moments
 
         found, details = stationary_moments(
@@ -193,7 +191,10 @@ def _require_model(model: Any) -> None:
         raise ArgumentError("model", "be a CentralSpinModel or a CollectiveModel", repr(model))
 
 
-def _collective_arguments(method: str, central_state: Any, bath_bloch: Any) -> None:
+def check_collective(
+    observables: Any, method: str, central_state: Any = "up", bath_bloch: Any = None
+) -> dict[str, Moment]:
+    """Return the moments to read from a `CollectiveModel`, or raise if an argument does not apply to it."""
     if method != "symmetric":
         raise ArgumentError("method", 'be "symmetric" for a CollectiveModel', repr(method))
     if bath_bloch is not None or not (isinstance(central_state, str) and central_state == "up"):
@@ -202,9 +203,6 @@ def _collective_arguments(method: str, central_state: Any, bath_bloch: Any) -> N
             "be left out for a CollectiveModel, which carries its initial states",
             central_state,
         )
-
-
-def _moments(observables: Any) -> dict[str, Moment]:
     if not isinstance(observables, Mapping) or not observables:
         raise ArgumentError(
             "observables",
@@ -219,4 +217,12 @@ def _moments(observables: Any) -> dict[str, Moment]:
     }
 
 
-__all__ = ["METHODS", "central_states", "check_options", "check_tolerance", "evolve", "steady_state"]
+__all__ = [
+    "METHODS",
+    "central_states",
+    "check_collective",
+    "check_options",
+    "check_tolerance",
+    "evolve",
+    "steady_state",
+]

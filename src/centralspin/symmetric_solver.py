@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from scipy.sparse import bmat, csr_matrix
 
+from . import dark_modes
 from .collective import CollectiveModel, Sites, collective_model
+from .dark_modes import RotatedGenerator, RotatedReadout
 from .errors import ArgumentError, TruncationError
 from .evolution import evolve_linear, evolve_time_dependent, largest_step
 from .generator import Generator, mode_weights
@@ -105,12 +107,24 @@ def evolve_moments(
     horizon = float(times[-1])
 
     def run(cut: int) -> tuple[np.ndarray, Generator]:
-        generators = [Generator(model, cut, horizon, order) for order in orders]
+        generators = [_generator(model)(model, cut, horizon, order) for order in orders]
         return _propagate(generators, moments, times, tolerance), generators[0]
 
     return _converge(
         model, run, moments, tolerance, horizon, cut, memory_budget, BYTES_PER_UNKNOWN * len(orders)
     )
+
+
+def _generator(model: CollectiveModel) -> type[Generator]:
+    """The representation that suits the model."""
+    return RotatedGenerator if dark_modes.applies(model) else Generator
+
+
+def _readouts(generators: Sequence[Generator], moments: Sequence[Moment]) -> list[Readout]:
+    return [
+        RotatedReadout(g, moments) if isinstance(g, RotatedGenerator) else Readout(g, moments)
+        for g in generators
+    ]
 
 
 def _propagate(
@@ -122,7 +136,7 @@ def _propagate(
     the state obey v̇_l = Σ_i L_{l−i} v_i, one block-triangular equation.
     """
     first = generators[0]
-    readouts = [Readout(generator, moments) for generator in generators]
+    readouts = _readouts(generators, moments)
     v = np.concatenate([first.initial(), np.zeros((len(generators) - 1) * first.size)])
 
     def matrix(references: list[np.ndarray] | None = None, time: float = 0.0) -> csr_matrix:
@@ -182,14 +196,14 @@ def stationary_moments(
         )
 
     def run(cut: int) -> tuple[np.ndarray, Generator]:
-        generators = [Generator(model, cut, order=order) for order in orders]
+        generators = [_generator(model)(model, cut, order=order) for order in orders]
         first = generators[0]
         matrices = [generator.matrix() for generator in generators]
         solver = StationarySolver(matrices[0], np.eye(1, first.size)[0], blocks=first.blocks())
         states = [solver.stationary()]
         for l in range(1, len(orders)):  # L_0 v_l = −Σ_{i<l} L_{l−i} v_i, without trace
             states.append(solver.solve(-sum(matrices[l - i] @ states[i] for i in range(l))))
-        rows = _triangular([Readout(generator, moments).rows() for generator in generators])
+        rows = _triangular([readout.rows() for readout in _readouts(generators, moments)])
         return rows @ np.concatenate(states), first
 
     bytes_per_unknown = BYTES_PER_UNKNOWN + LU_BYTES_PER_UNKNOWN * 10
@@ -206,8 +220,11 @@ def _converge(
     memory_budget: float,
     bytes_per_unknown: float,
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    weights, _ = mode_weights(model, horizon)
-    complete = SymmetricSpace.complete_cut(weights, [c.count for c in model.classes])
+    if _generator(model) is RotatedGenerator:
+        weights, complete = [dark_modes.rotation(model)[1]], math.inf
+    else:
+        weights, _ = mode_weights(model, horizon)
+        complete = SymmetricSpace.complete_cut(weights, [c.count for c in model.classes])
     highest = max((m.power for m in moments), default=0)
     cut = FIRST_CUT if fixed_cut is None else fixed_cut
     cut = int(min(max(cut, 2 * highest if fixed_cut is None else highest), complete))
@@ -217,7 +234,7 @@ def _converge(
         needed = unknowns * bytes_per_unknown
         if needed > memory_budget:
             which = "first" if previous is None else "next"
-            miss = "" if previous is None else f", and the cut before it is off by about {error:.2g}"
+            miss = "" if error == math.inf else f", and the cut before it is off by about {error:.2g}"
             raise TruncationError(
                 f"The tolerance {tolerance:g} is not met within the memory budget of {memory_budget / 1e9:.3g} GB: "
                 f"the {which} cut {cut} needs about {needed / 1e9:.3g} GB ({unknowns:,} unknowns){miss}."
