@@ -26,8 +26,9 @@ from .symmetric import SymmetricSpace
 GROWTH = 1.2
 #: The error of a cut is extrapolated from the last two changes, d₁ then d₂, as SAFETY d₂²/d₁ (never above d₂).
 SAFETY = 10
-#: The first cut that is tried; it must hold the highest moment that is read out.
-FIRST_CUT = 8
+#: The first cut that is tried, in the fluctuation regime and where mean field holds; twice the highest moment
+#: that is read out if that is more.
+FIRST_CUT = {"fluctuations": 8, "mean field": 4}
 #: Measured peak memory per unknown while assembling and stepping (generator, Taylor terms, temporaries).
 BYTES_PER_UNKNOWN = 1500
 #: Default for the memory that one run may take.
@@ -226,7 +227,8 @@ def _converge(
         weights, _ = mode_weights(model, horizon)
         complete = SymmetricSpace.complete_cut(weights, [c.count for c in model.classes])
     highest = max((m.power for m in moments), default=0)
-    cut = FIRST_CUT if fixed_cut is None else fixed_cut
+    first = FIRST_CUT["mean field" if model.scaling >= 1 else "fluctuations"]
+    cut = first if fixed_cut is None else fixed_cut
     cut = int(min(max(cut, 2 * highest if fixed_cut is None else highest), complete))
     previous, change, error = None, math.inf, math.inf
     while True:
