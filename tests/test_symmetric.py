@@ -46,10 +46,16 @@ def test_the_basis_holds_every_allowed_occupation_once(weights, sizes, cut):
     assert space.find(np.full((1, len(modes)), cut + 1)) == -1
 
 
-@given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(0, 12))
-def test_states_are_counted_without_listing_them(weights, cut):
-    space = SymmetricSpace([weights], [math.inf], cut)
-    assert count_states([np.array(weights)], cut) == space.size
+@given(
+    st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=3), min_size=1, max_size=3),
+    st.lists(st.sampled_from([1, 2, 5, math.inf]), min_size=3, max_size=3),
+    st.integers(0, 9),
+)
+def test_states_are_counted_without_listing_them(weights, sizes, cut):
+    sizes = sizes[: len(weights)]
+    assert (
+        count_states([np.array(w) for w in weights], sizes, cut) == SymmetricSpace(weights, sizes, cut).size
+    )
 
 
 @pytest.mark.parametrize(("levels", "N"), [(2, 3), (2, 5), (3, 2)])

@@ -30,7 +30,7 @@ from .site import in_reference_basis
 from .symmetric import SymmetricSpace
 
 #: Dyson's normalisation is well conditioned where no cut comes near the size of a class.
-SMALLEST_CLASS = 200
+SMALLEST_CLASS = 40
 #: Directions that the couplings contain with less than this weight are dark.
 NEGLIGIBLE = 1e-12
 

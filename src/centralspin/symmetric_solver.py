@@ -222,17 +222,17 @@ def _converge(
     bytes_per_unknown: float,
 ) -> tuple[np.ndarray, dict[str, Any]]:
     if _generator(model) is RotatedGenerator:
-        weights, complete = [dark_modes.rotation(model)[1]], math.inf
+        weights, sizes = [dark_modes.rotation(model)[1]], [math.inf]
     else:
-        weights, _ = mode_weights(model, horizon)
-        complete = SymmetricSpace.complete_cut(weights, [c.count for c in model.classes])
+        weights, sizes = mode_weights(model, horizon)[0], [c.count for c in model.classes]
+    complete = SymmetricSpace.complete_cut(weights, sizes)
     highest = max((m.power for m in moments), default=0)
     first = FIRST_CUT["mean field" if model.scaling >= 1 else "fluctuations"]
     cut = first if fixed_cut is None else fixed_cut
     cut = int(min(max(cut, 2 * highest if fixed_cut is None else highest), complete))
     previous, change, error = None, math.inf, math.inf
     while True:
-        unknowns = count_states(weights, cut) * model.central_basis.size
+        unknowns = count_states(weights, sizes, cut) * model.central_basis.size
         needed = unknowns * bytes_per_unknown
         if needed > memory_budget:
             which = "first" if previous is None else "next"
@@ -256,12 +256,14 @@ def _converge(
         cut = int(min(max(cut + 4, math.ceil(cut * GROWTH)), complete))
 
 
-def count_states(weights: Sequence[np.ndarray], cut: int) -> int:
-    """Number of occupations with Σ w_i n_i ≤ cut, counted without listing them."""
-    ways = np.zeros(cut + 1)
-    ways[0] = 1
-    for weight in np.concatenate([np.asarray(w) for w in weights]):
-        if weight:
-            for start in range(weight):  # unlimited occupation of one mode: a running sum with stride w
-                ways[start::weight] = np.cumsum(ways[start::weight])
-    return int(ways.sum())
+def count_states(weights: Sequence[np.ndarray], sizes: Sequence[float], cut: int) -> int:
+    """Number of occupations with Σ w_i n_i ≤ cut and |n| of every class ≤ its size, counted without listing them."""
+    total = np.eye(1, cut + 1)[0]
+    for of_class, size in zip(weights, sizes, strict=True):
+        ways = np.zeros((int(min(size, cut)) + 1, cut + 1))  # by occupation and weighted occupation
+        ways[0, 0] = 1
+        for weight in (w for w in of_class if 0 < w <= cut):
+            for occupation in range(1, len(ways)):
+                ways[occupation, weight:] += ways[occupation - 1, : cut + 1 - weight]
+        total = np.convolve(total, ways.sum(axis=0))[: cut + 1]
+    return int(total.sum())
