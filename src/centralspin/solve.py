@@ -23,6 +23,10 @@ METHODS: dict[str, tuple[str, str]] = {
     "full_space": ("full_space", "the whole 2^(N+1)-dimensional space by QuTiP, N ≤ 6"),
     "spin_boson": ("spin_boson", "the emergent model of Eq. (9) in Fock space by QuTiP, N = ∞ and z = ½"),
     "mean_field": ("mean_field", "product states, no correlations"),
+    "cumulants": (
+        "cumulants",
+        "moments closed by neglecting joint cumulants above an order, any N and N = ∞",
+    ),
 }
 
 
@@ -52,11 +56,11 @@ def evolve(
     bath_bloch : sequence of 3 floats, optional
         Initial Bloch vector of every bath spin; None is the stationary state of its own dynamics, Ω_SS.
     method : str
-        "symmetric" (default), "dicke", "full_space", "spin_boson" or "mean_field".
+        "symmetric" (default), "dicke", "full_space", "spin_boson", "mean_field" or "cumulants".
     tolerance : float
         Largest absolute error of the raw moments, for integration and truncation together.
     **options
-        Of method "symmetric": `cut` (use this cut unchecked) and `memory_budget` (bytes).
+        Of method "symmetric": `cut` (use this cut unchecked) and `memory_budget` (bytes); of "cumulants": `order`.
 
     Returns
     -------
@@ -163,7 +167,7 @@ def _method(name: Any) -> Any:
 
 def check_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a method, or raise `ArgumentError` if it does not know one."""
-    known = {"cut", "memory_budget"} if method == "symmetric" else set()
+    known = {"symmetric": {"cut", "memory_budget"}, "cumulants": {"order"}}.get(method, set())
     for name in options:
         if name not in known:
             allowed = ", ".join(sorted(known)) or "nothing"
