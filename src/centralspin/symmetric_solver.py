@@ -102,15 +102,12 @@ def evolve_moments(
 
     With `orders` = (0, 1, …, l) their coefficients of N^0, N^{−1/2}, …, N^{−l/2} one after the other.
     """
-    horizon = float(times[-1])
 
     def run(cut: int) -> tuple[np.ndarray, Generator]:
-        generators = [Generator(model, cut, horizon, order) for order in orders]
+        generators = [Generator(model, cut, order) for order in orders]
         return _propagate(generators, moments, times, tolerance), generators[0]
 
-    return _converge(
-        model, run, moments, tolerance, horizon, cut, memory_budget, BYTES_PER_UNKNOWN * len(orders)
-    )
+    return _converge(model, run, moments, tolerance, cut, memory_budget, BYTES_PER_UNKNOWN * len(orders))
 
 
 def _propagate(
@@ -182,7 +179,7 @@ def stationary_moments(
         )
 
     def run(cut: int) -> tuple[np.ndarray, Generator]:
-        generators = [Generator(model, cut, order=order) for order in orders]
+        generators = [Generator(model, cut, order) for order in orders]
         first = generators[0]
         matrices = [generator.matrix() for generator in generators]
         solver = StationarySolver(matrices[0], np.eye(1, first.size)[0], blocks=first.blocks())
@@ -193,7 +190,7 @@ def stationary_moments(
         return rows @ np.concatenate(states), first
 
     bytes_per_unknown = BYTES_PER_UNKNOWN + LU_BYTES_PER_UNKNOWN * 10
-    return _converge(model, run, moments, tolerance, 0.0, cut, memory_budget, bytes_per_unknown)
+    return _converge(model, run, moments, tolerance, cut, memory_budget, bytes_per_unknown)
 
 
 def _converge(
@@ -201,12 +198,11 @@ def _converge(
     run: Callable[[int], tuple[np.ndarray, Generator]],
     moments: Sequence[Moment],
     tolerance: float,
-    horizon: float,
     fixed_cut: int | None,
     memory_budget: float,
     bytes_per_unknown: float,
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    weights, _ = mode_weights(model, horizon)
+    weights, _ = mode_weights(model)
     complete = SymmetricSpace.complete_cut(weights, [c.count for c in model.classes])
     highest = max((m.power for m in moments), default=0)
     cut = FIRST_CUT if fixed_cut is None else fixed_cut
