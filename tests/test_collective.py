@@ -201,6 +201,20 @@ def test_interactions_in_the_limit_are_those_of_bosons():
     np.testing.assert_allclose(central_states(model, TIMES), [s.ptrace(0).full() for s in states], atol=1e-7)
 
 
+def test_pairs_pumped_beyond_threshold_are_not_trusted_to_a_small_cut():
+    # Low cuts blow up here; the extrapolated error must not take their distance for fast convergence.
+    sites = decaying(30, interactions=[(-1.8j * qutip.sigmap(), qutip.sigmap())], couplings=[])
+    model = CollectiveModel(hamiltonian=np.zeros((1, 1)), sites=sites, initial=np.ones((1, 1)))
+    moments = {
+        axis: Moment(site=s.full(), power=2) for axis, s in (("x", qutip.sigmax()), ("y", qutip.sigmay()))
+    }
+    late, exact = evolve(model, [30], moments, tolerance=1e-5), evolve(model, [30], moments, cut=44)
+    rest = steady_state(model, moments, tolerance=1e-5)
+    for axis in moments:
+        assert abs(late[axis][0] - exact[axis][0]) < 1e-5
+        assert abs(rest[axis] - exact[axis][0]) < 1e-5
+
+
 @pytest.mark.parametrize("scaling", [0.5, 1.0])
 def test_rates_that_change_in_time(scaling):
     def pulse(t):

@@ -22,7 +22,8 @@ from .symmetric import SymmetricSpace
 
 #: Cuts grow by 4, or by this factor if that is more, until the estimated error meets the tolerance.
 GROWTH = 1.2
-#: The error of a cut is extrapolated from the last two changes, d₁ then d₂, as SAFETY d₂²/d₁ (never above d₂).
+#: The error of a cut is extrapolated from the last two changes, d₁ then d₂, as SAFETY d₂²/d₁ (never above d₂); a
+#: d₁ above the values themselves comes from a cut that was useless, and is taken to be as large as they are.
 SAFETY = 10
 #: The first cut that is tried; it must hold the highest moment that is read out.
 FIRST_CUT = 8
@@ -222,6 +223,8 @@ def _converge(
         exact = bool(cut >= complete)
         if previous is not None:
             before, change = change, float(np.abs(values - previous).max())
+            if math.isfinite(before):
+                before = min(before, float(np.abs(values).max()))
             shrinks = math.isfinite(before) and before > 0
             error = change * min(1.0, SAFETY * change / before) if shrinks else change
         if exact:
