@@ -123,21 +123,22 @@ def _propagate(
     readouts = [Readout(generator, moments) for generator in generators]
     v = np.concatenate([first.initial(), np.zeros((len(generators) - 1) * first.size)])
 
-    def matrix(references: list[np.ndarray] | None = None, time: float = 0.0) -> csr_matrix:
-        return _triangular([generator.matrix(references, time) for generator in generators])
-
     def rows(references: list[np.ndarray] | None = None) -> csr_matrix:
         return _triangular([readout.rows(references) for readout in readouts])
 
     if not first.moving:
-        return evolve_linear(matrix(), v, times, rows(), tolerance)
+        matrix = _triangular([generator.matrix() for generator in generators])
+        return evolve_linear(matrix, v, times, rows(), tolerance)
     # The references obey their own equation; they are stepped together with the state they carry.
     splits = np.cumsum([len(v), *(len(r) for r in first.references)])[:-1]
 
     def derivative(time: float, y: np.ndarray) -> np.ndarray:
         state, *references = np.split(y, splits)
         moved = [c.velocity(r, time) for c, r in zip(first.model.classes, references, strict=True)]
-        return np.concatenate([matrix(references, time) @ state, *moved])
+        L = [generator.matrix(references, time) for generator in generators]
+        v = np.split(state, len(L))
+        changed = [sum(L[l - i] @ v[i] for i in range(l + 1)) for l in range(len(L))]
+        return np.concatenate([*changed, *moved])
 
     values = []
     start = np.concatenate([v, *first.references])
