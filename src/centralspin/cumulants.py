@@ -149,7 +149,7 @@ class Hierarchy:
 
     def sites_generator(self, r: np.ndarray) -> np.ndarray:
         """Contribution of all sites and their couplings to u̇ around the reference state r, for `act`."""
-        local, coupled = site_matrices(self._sites, r)
+        local, coupled = site_matrices(self._sites, r, self._sites.lindbladian)
         return self.prepare(local, 0.0) + self.prepare(coupled, self._model.scaling)
 
     def derivative(self, y: np.ndarray) -> np.ndarray:
@@ -158,7 +158,7 @@ class Hierarchy:
         u = self.close(u, self._order + 1)
         generator = self.sites_generator(r) if self._constant is None else self._constant
         change = u @ self._model.central_lindbladian.T + self.act(generator, u)
-        return np.concatenate([change[self.kept], self._sites.damping @ r + self._sites.drive])
+        return np.concatenate([change[self.kept], self._sites.velocity(r)])
 
     def initial(self) -> np.ndarray:
         """The vector y of the initial product state, in which nothing fluctuates jointly."""

@@ -52,7 +52,7 @@ def rotation(model: CollectiveModel) -> tuple[np.ndarray, np.ndarray]:
     Collective modes span what the couplings take out of the condensates or put back into them, and what the
     sites' own dynamics makes of it. They have weight 1, the others that of indirect modes, or 0 at N = ∞.
     """
-    kept = np.concatenate(mode_weights(model, 0.0)[0]) > 0
+    kept = np.concatenate(mode_weights(model)[0]) > 0
     own, seen = [], []
     for site_class in model.classes:
         local, coupled = site_matrices(site_class, site_class.reference(), site_class.lindbladian)
@@ -88,9 +88,7 @@ def rotation(model: CollectiveModel) -> tuple[np.ndarray, np.ndarray]:
 class RotatedGenerator(Generator):
     """The Lindbladian of several large classes in rotated modes."""
 
-    def __init__(
-        self, model: CollectiveModel, cut: int, horizon: float = 0.0, order: int | None = None
-    ) -> None:
+    def __init__(self, model: CollectiveModel, cut: int, order: int | None = None) -> None:
         self.model = model
         self.order = 0 if order is None and any(c.count == math.inf for c in model.classes) else order
         self.references = [c.reference() for c in model.classes]

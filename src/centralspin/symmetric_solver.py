@@ -24,7 +24,8 @@ from .symmetric import SymmetricSpace
 
 #: Cuts grow by 4, or by this factor if that is more, until the estimated error meets the tolerance.
 GROWTH = 1.2
-#: The error of a cut is extrapolated from the last two changes, d₁ then d₂, as SAFETY d₂²/d₁ (never above d₂).
+#: The error of a cut is extrapolated from the last two changes, d₁ then d₂, as SAFETY d₂²/d₁ (never above d₂); a
+#: d₁ above the values themselves comes from a cut that was useless, and is taken to be as large as they are.
 SAFETY = 10
 #: The first cut that is tried, in the fluctuation regime and where mean field holds; twice the highest moment
 #: that is read out if that is more.
@@ -105,15 +106,12 @@ def evolve_moments(
 
     With `orders` = (0, 1, …, l) their coefficients of N^0, N^{−1/2}, …, N^{−l/2} one after the other.
     """
-    horizon = float(times[-1])
 
     def run(cut: int) -> tuple[np.ndarray, Generator]:
-        generators = [_generator(model)(model, cut, horizon, order) for order in orders]
+        generators = [_generator(model)(model, cut, order) for order in orders]
         return _propagate(generators, moments, times, tolerance), generators[0]
 
-    return _converge(
-        model, run, moments, tolerance, horizon, cut, memory_budget, BYTES_PER_UNKNOWN * len(orders)
-    )
+    return _converge(model, run, moments, tolerance, cut, memory_budget, BYTES_PER_UNKNOWN * len(orders))
 
 
 def _generator(model: CollectiveModel) -> type[Generator]:
@@ -140,21 +138,22 @@ def _propagate(
     readouts = _readouts(generators, moments)
     v = np.concatenate([first.initial(), np.zeros((len(generators) - 1) * first.size)])
 
-    def matrix(references: list[np.ndarray] | None = None, time: float = 0.0) -> csr_matrix:
-        return _triangular([generator.matrix(references, time) for generator in generators])
-
     def rows(references: list[np.ndarray] | None = None) -> csr_matrix:
         return _triangular([readout.rows(references) for readout in readouts])
 
     if not first.moving:
-        return evolve_linear(matrix(), v, times, rows(), tolerance)
+        matrix = _triangular([generator.matrix() for generator in generators])
+        return evolve_linear(matrix, v, times, rows(), tolerance)
     # The references obey their own equation; they are stepped together with the state they carry.
     splits = np.cumsum([len(v), *(len(r) for r in first.references)])[:-1]
 
     def derivative(time: float, y: np.ndarray) -> np.ndarray:
         state, *references = np.split(y, splits)
         moved = [c.velocity(r, time) for c, r in zip(first.model.classes, references, strict=True)]
-        return np.concatenate([matrix(references, time) @ state, *moved])
+        L = [generator.matrix(references, time) for generator in generators]
+        v = np.split(state, len(L))
+        changed = [sum(L[l - i] @ v[i] for i in range(l + 1)) for l in range(len(L))]
+        return np.concatenate([*changed, *moved])
 
     values = []
     start = np.concatenate([v, *first.references])
@@ -197,7 +196,7 @@ def stationary_moments(
         )
 
     def run(cut: int) -> tuple[np.ndarray, Generator]:
-        generators = [_generator(model)(model, cut, order=order) for order in orders]
+        generators = [_generator(model)(model, cut, order) for order in orders]
         first = generators[0]
         matrices = [generator.matrix() for generator in generators]
         solver = StationarySolver(matrices[0], np.eye(1, first.size)[0], blocks=first.blocks())
@@ -208,7 +207,7 @@ def stationary_moments(
         return rows @ np.concatenate(states), first
 
     bytes_per_unknown = BYTES_PER_UNKNOWN + LU_BYTES_PER_UNKNOWN * 10
-    return _converge(model, run, moments, tolerance, 0.0, cut, memory_budget, bytes_per_unknown)
+    return _converge(model, run, moments, tolerance, cut, memory_budget, bytes_per_unknown)
 
 
 def _converge(
@@ -216,7 +215,6 @@ def _converge(
     run: Callable[[int], tuple[np.ndarray, Generator]],
     moments: Sequence[Moment],
     tolerance: float,
-    horizon: float,
     fixed_cut: int | None,
     memory_budget: float,
     bytes_per_unknown: float,
@@ -224,7 +222,7 @@ def _converge(
     if _generator(model) is RotatedGenerator:
         weights, sizes = [dark_modes.rotation(model)[1]], [math.inf]
     else:
-        weights, sizes = mode_weights(model, horizon)[0], [c.count for c in model.classes]
+        weights, sizes = mode_weights(model)[0], [c.count for c in model.classes]
     complete = SymmetricSpace.complete_cut(weights, sizes)
     highest = max((m.power for m in moments), default=0)
     first = FIRST_CUT["mean field" if model.scaling >= 1 else "fluctuations"]
@@ -245,6 +243,8 @@ def _converge(
         exact = bool(cut >= complete)
         if previous is not None:
             before, change = change, float(np.abs(values - previous).max())
+            if math.isfinite(before):
+                before = min(before, float(np.abs(values).max()))
             shrinks = math.isfinite(before) and before > 0
             error = change * min(1.0, SAFETY * change / before) if shrinks else change
         if exact:
