@@ -25,8 +25,8 @@ from .errors import ArgumentError
 from .site import in_reference_basis
 from .symmetric import Hop, SymmetricSpace, condensate_factor, diverges
 
-#: Entries of a single-site matrix below this are round-off.
-ROUND_OFF = 1e-15
+#: Entries of a single-site matrix below this times its largest one are round-off.
+ROUND_OFF = 1e-14
 
 
 class Generator:
@@ -157,9 +157,12 @@ def site_matrices(site_class: SiteClass, r: np.ndarray) -> tuple[np.ndarray, np.
     coupled = np.tensordot(
         in_reference_basis(site_class.site_parts, r), site_class.central_parts, axes=(0, 0)
     )
-    local[np.abs(local) < ROUND_OFF] = 0
-    coupled[np.abs(coupled) < ROUND_OFF] = 0
-    return local, coupled
+    return without_round_off(local), without_round_off(coupled)
+
+
+def without_round_off(M: np.ndarray) -> np.ndarray:
+    """Set entries to zero that are not zero by round-off only."""
+    return np.where(np.abs(M) < ROUND_OFF * np.abs(M).max(initial=0), 0, M)
 
 
 def mode_weights(model: CollectiveModel, horizon: float) -> tuple[list[np.ndarray], list[list[np.ndarray]]]:

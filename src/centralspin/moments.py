@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from .generator import ROUND_OFF, Generator
+from .generator import Generator, without_round_off
 from .site import in_reference_basis
 from .symmetric import SymmetricSpace, condensate_factor
 
@@ -115,8 +115,7 @@ class Readout:
         """Multiply rows by the lift of ½{B − b, ·}."""
         site_class = self._generator.model.classes[moment.site_class]
         M = in_reference_basis(site_class.basis.anticommutator(np.asarray(moment.site)) / 2, r)
-        M -= M[0, 0] * np.eye(len(M))
-        M[np.abs(M) < ROUND_OFF] = 0
+        M = without_round_off(M - M[0, 0] * np.eye(len(M)))
         lifts = self._lifts[moment.site_class, moment.scaling]
         result = []
         for order in range(len(series)):
