@@ -25,6 +25,7 @@ from centralspin.symmetric_solver import count_states
         ([[1, 0, 3]], [4], 9),
         ([[1, 1], [1, 2]], [2, 3], 5),
         ([[0, 0]], [3], 4),
+        ([[4, 0, 1, 3]], [math.inf], 7),
     ],
 )
 def test_the_basis_holds_every_allowed_occupation_once(weights, sizes, cut):
@@ -44,6 +45,14 @@ def test_the_basis_holds_every_allowed_occupation_once(weights, sizes, cut):
     assert not space.occupations[0].any()
     np.testing.assert_array_equal(space.find(space.occupations), np.arange(space.size))
     assert space.find(np.full((1, len(modes)), cut + 1)) == -1
+
+
+def test_modes_that_are_left_out_or_heavy_do_not_use_up_the_keys():
+    """Fifteen modes cut at 20 would overflow 64 bits if each could be excited 20 times."""
+    space = SymmetricSpace([[1, 1] + [0] * 6 + [10] * 7], [math.inf], 20)
+    np.testing.assert_array_equal(space.find(space.occupations), np.arange(space.size))
+    with pytest.raises(OverflowError, match="15 modes cut at 20"):
+        SymmetricSpace([[1] * 15], [2], 20)
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(0, 12))

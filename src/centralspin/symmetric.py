@@ -79,10 +79,10 @@ class SymmetricSpace:
             n[:, mode] = np.arange(len(n)) - np.repeat(ends - room - 1, room + 1)
             spent = n @ self.weights
         # Keys order the states lexicographically, mode 0 slowest, exactly as they were made.
-        self._strides = np.array([(cut + 1) ** (modes - 1 - i) for i in range(modes)], dtype=object)
-        if modes and self._strides[0] * (cut + 1) >= 2**63:
+        radices = [cut // int(w) + 1 if w else 1 for w in self.weights]
+        if math.prod(radices) >= 2**63:
             raise OverflowError(f"{modes} modes cut at {cut} have more states than a 64-bit key can name.")
-        self._strides = self._strides.astype(np.int64)
+        self._strides = np.array([math.prod(radices[i + 1 :]) for i in range(modes)], dtype=np.int64)
         self.occupations = n
         self._keys = n @ self._strides
         self.size = len(n)
