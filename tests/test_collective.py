@@ -140,6 +140,14 @@ def test_a_bad_model_is_refused(change, words):
         CollectiveModel(**arguments)
 
 
+def test_the_stationary_state_does_not_depend_on_where_the_sites_began():
+    def stationary(start):
+        sites = Sites(count=3, **{**spin(1.5), "initial": start})
+        return steady_state(CollectiveModel(**central(), sites=sites), {"z": qutip.sigmaz()})["z"]
+
+    assert stationary(qutip.fock_dm(2, 0)) == pytest.approx(stationary(None), abs=1e-10)
+
+
 def test_a_bad_request_for_a_general_model_is_refused():
     model = CollectiveModel(**central(), sites=Sites(count=2, **spin(1.0)))
     with pytest.raises(ArgumentError, match="`observables` must map names"):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from scipy.sparse import bmat, csr_matrix
 
-from .collective import CollectiveModel, collective_model
+from .collective import CollectiveModel, Sites, collective_model
 from .errors import TruncationError
 from .evolution import evolve_linear, evolve_time_dependent
 from .generator import Generator, mode_weights
@@ -165,6 +166,9 @@ def stationary_moments(
     orders: Sequence[int | None] = (None,),
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Moments at stationarity, shape (moments,), and details; `orders` as in `evolve_moments`."""
+    if any(c.moves() for c in model.classes):  # the stationary state knows nothing of where the sites began
+        sites = (model.sites,) if isinstance(model.sites, Sites) else model.sites
+        model = replace(model, sites=[replace(s, initial=None) for s in sites])
 
     def run(cut: int) -> tuple[np.ndarray, Generator]:
         generators = [Generator(model, cut, order=order) for order in orders]
