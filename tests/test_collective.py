@@ -24,12 +24,21 @@ def by_qutip(model, baths, scaling):
     for sites, count in baths:
         for _ in range(count):
             H += at(sites.hamiltonian, place)
-            jumps += [at(J, place) for J in sites.jumps]
+            for J, rate in zip(sites.jumps, sites.rates or [None] * len(sites.jumps), strict=True):
+                jumps.append(at(J, place))
+                if callable(rate):
+                    jumps[-1] = [jumps[-1], lambda t, rate=rate: math.sqrt(rate(t))]
+                elif rate is not None:
+                    jumps[-1] = math.sqrt(rate) * jumps[-1]
             for A, B in sites.couplings:
                 term = at(A, 0) * at(B, place) / count**scaling
                 H += term if A.isherm and B.isherm else term + term.dag()
-            states.append(sites.initial)
+            states.append(qutip.Qobj(sites.initial))
             place += 1
+        here = range(place - count, place)
+        for A, B in sites.interactions:
+            product = sum(at(A, k) for k in here) * sum(at(B, k) for k in here) / count
+            H += (product + product.dag()) / 2
     result = qutip.mesolve(
         H, qutip.tensor(states), TIMES, c_ops=jumps, options={**OPTIONS, "store_states": True}
     )
@@ -140,14 +149,6 @@ def test_a_bad_model_is_refused(change, words):
         CollectiveModel(**arguments)
 
 
-def test_the_stationary_state_does_not_depend_on_where_the_sites_began():
-    def stationary(start):
-        sites = Sites(count=3, **{**spin(1.5), "initial": start})
-        return steady_state(CollectiveModel(**central(), sites=sites), {"z": qutip.sigmaz()})["z"]
-
-    assert stationary(qutip.fock_dm(2, 0)) == pytest.approx(stationary(None), abs=1e-10)
-
-
 def test_a_bad_request_for_a_general_model_is_refused():
     model = CollectiveModel(**central(), sites=Sites(count=2, **spin(1.0)))
     with pytest.raises(ArgumentError, match="`observables` must map names"):
@@ -158,3 +159,103 @@ def test_a_bad_request_for_a_general_model_is_refused():
         evolve("model", [0, 1])
     with pytest.raises(ArgumentError, match="`count` must be a positive integer"):
         CollectiveModel(**central(), sites=Sites(count=0, **spin(1.0)))
+
+
+INTERACTIONS = {
+    "exchange": [(qutip.sigmap(), qutip.sigmam())],
+    "pairs": [((1 + 2j) * qutip.sigmap(), qutip.sigmap())],
+    "ising": [(0.7 * qutip.sigmaz(), qutip.sigmaz()), (0.4 * qutip.sigmax(), qutip.sigmaz())],
+}
+
+
+def decaying(count, **more):
+    """Spins that are pumped and decay, in their stationary state unless told otherwise."""
+    sites = {
+        "hamiltonian": 0.0 * qutip.sigmaz(),
+        "jumps": [qutip.sigmam(), math.sqrt(0.2) * qutip.sigmap()],
+        "couplings": [(1.5 * qutip.sigmap(), qutip.sigmam())],
+        "initial": np.diag([1, 5]) / 6,
+    }
+    return Sites(count=count, **{**sites, **more})
+
+
+@pytest.mark.parametrize("scaling", [0.5, 1.0])
+@pytest.mark.parametrize("tilted", [False, True])
+@pytest.mark.parametrize("kind", INTERACTIONS)
+def test_interactions_between_sites(kind, tilted, scaling):
+    initial = spin(1)["initial"] if tilted else np.diag([1, 5]) / 6
+    sites = decaying(3, interactions=INTERACTIONS[kind], initial=initial)
+    model = CollectiveModel(**central(), sites=sites, scaling=scaling)
+    witness = by_qutip(model, [(sites, 3)], scaling)
+    np.testing.assert_allclose(central_states(model, TIMES), witness, atol=1e-9)
+
+
+def test_interactions_of_spin_one_sites():
+    sites = Sites(count=2, **spin(1.2, number=3), interactions=[(qutip.jmat(1, "+"), qutip.jmat(1, "x"))])
+    model = CollectiveModel(**central(), sites=sites)
+    np.testing.assert_allclose(central_states(model, TIMES), by_qutip(model, [(sites, 2)], 0.5), atol=1e-9)
+
+
+def test_interactions_in_the_limit_are_those_of_bosons():
+    epsilon, cutoff, strengths = 2 / 3, 40, (0.3 - 0.2j, 0.4, -0.5)
+    up, down, z = qutip.sigmap(), qutip.sigmam(), qutip.sigmaz()
+    terms = [(2 * strengths[0] * up, up), (strengths[1] * up, down), (strengths[2] * z, z)]
+    model = CollectiveModel(**central(), sites=decaying(math.inf, interactions=terms))
+    a = qutip.tensor(qutip.qeye(2), qutip.destroy(cutoff))
+    tau = [qutip.tensor(A, qutip.qeye(cutoff)) for A in (model.hamiltonian, up, model.jumps[0])]
+    H = tau[0] + 1.5 * math.sqrt(epsilon) * (tau[1] * a + tau[1].dag() * a.dag())
+    pairs = epsilon * strengths[0] * a.dag() ** 2
+    H += pairs + pairs.dag() + epsilon * (strengths[1] - 4 * strengths[2]) * a.dag() * a
+    pump, n = 0.2 / epsilon, 0.25
+    jumps = [tau[2], math.sqrt(pump) * a.dag(), math.sqrt(1.2 + pump) * a]
+    start = qutip.tensor(
+        qutip.Qobj(np.asarray(model.initial)), qutip.thermal_dm(cutoff, n, method="analytic")
+    )
+    states = qutip.mesolve(H, start, TIMES, jumps, options={**OPTIONS, "store_states": True}).states
+    np.testing.assert_allclose(central_states(model, TIMES), [s.ptrace(0).full() for s in states], atol=1e-7)
+
+
+@pytest.mark.parametrize("scaling", [0.5, 1.0])
+def test_rates_that_change_in_time(scaling):
+    def pulse(t):
+        return 3 * math.exp(-(((t - 0.7) / 0.2) ** 2))
+
+    sites = decaying(3, rates=[None, pulse])
+    model = CollectiveModel(**central(), sites=sites, scaling=scaling)
+    witness = by_qutip(model, [(sites, 3)], scaling)
+    np.testing.assert_allclose(central_states(model, TIMES), witness, atol=1e-8)
+
+
+def test_constant_rates_are_the_same_however_written():
+    number = CollectiveModel(**central(), sites=decaying(50, rates=[0.5, 2]))
+    function = CollectiveModel(**central(), sites=decaying(50, rates=[lambda t: 0.5, 2.0]))
+    folded = decaying(50, jumps=[math.sqrt(0.5) * qutip.sigmam(), math.sqrt(0.4) * qutip.sigmap()])
+    expected = central_states(CollectiveModel(**central(), sites=folded), TIMES)
+    for model in (number, function):
+        np.testing.assert_allclose(central_states(model, TIMES), expected, atol=1e-8)
+
+
+def test_stationary_state_does_not_depend_on_the_start():
+    observables = {"z": qutip.sigmaz(), "x": qutip.sigmax()}
+    start = [np.diag([1, 5]) / 6, spin(1)["initial"]]
+    found = [
+        steady_state(CollectiveModel(**central(), sites=decaying(30, initial=s)), observables) for s in start
+    ]
+    late = evolve(CollectiveModel(**central(), sites=decaying(30)), [0, 60], observables)
+    for name in observables:
+        assert abs(found[0][name] - found[1][name]) < 1e-12
+        assert abs(found[0][name] - late[name][-1]) < 1e-7
+
+
+def test_what_has_no_stationary_state_is_told():
+    with pytest.raises(ArgumentError, match="`rates` must be constant in time"):
+        steady_state(
+            CollectiveModel(**central(), sites=decaying(30, rates=[None, math.exp])), {"z": qutip.sigmaz()}
+        )
+    with pytest.raises(ArgumentError, match="`interactions` must leave the stationary state"):
+        tilt = [(qutip.sigmax(), qutip.sigmaz())]
+        steady_state(
+            CollectiveModel(**central(), sites=decaying(30, interactions=tilt)), {"z": qutip.sigmaz()}
+        )
+    with pytest.raises(ArgumentError, match="`rates` must have one entry for each of the 2 jumps"):
+        CollectiveModel(**central(), sites=decaying(30, rates=[1.0]))

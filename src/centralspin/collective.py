@@ -11,11 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.linalg import expm, null_space
+from scipy.linalg import null_space
 
 from .errors import ArgumentError, density_matrix, hermitian_matrix, real_number, square_matrix
+from .evolution import evolve_time_dependent, largest_step
 from .model import SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
 from .site import OperatorBasis, hermitian_pairs
+
+#: Accuracy of the moving reference where it is followed for itself.
+REFERENCE_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +34,14 @@ class Sites:
         Local Hamiltonian of every site.
     jumps : sequence of d×d operators
         Local jump operators of every site, with the square roots of their rates.
+    rates : sequence of numbers, functions of time, or None, optional
+        A factor f(t) for the dissipator of every jump (None is 1). A factor may be negative for some time
+        (non-Markovian generators); whether the dynamics stays physical is then yours to know.
     couplings : sequence of pairs (A, B)
         Adds :math:`N_c^{-z} (A ⊗ \sum_k B^{(k)} + h.c.)` to the Hamiltonian for every pair; the h.c. is
         left out if A and B are both Hermitian.
+    interactions : sequence of pairs (A, B)
+        Adds the Hermitian part of :math:`N_c^{-1} \sum_k A^{(k)} \sum_l B^{(l)}` for every pair.
     initial : d×d density matrix, optional
         The initial state of every site; by default the stationary state of its own Lindbladian.
     """
@@ -40,7 +49,9 @@ class Sites:
     count: float
     hamiltonian: Any
     jumps: Sequence[Any] = ()
+    rates: Sequence[Any] | None = None
     couplings: Sequence[tuple[Any, Any]] = ()
+    interactions: Sequence[tuple[Any, Any]] = ()
     initial: Any = None
 
 
@@ -99,40 +110,84 @@ class CollectiveModel:
 
 
 class SiteClass:
-    """One validated class of sites: its Bloch equation ṙ = A r + c and its coupling superoperators."""
+    r"""One validated class of sites: its equation of motion without the central system, and its couplings.
+
+    With ω = 1/d + Σ_i r_i e_i the equation is ṙ = A(t) r + c(t) + Σ_{(A,B)} (⟨B⟩ (−i[A, ω])_i + ⟨A⟩ (−i[B, ω])_i),
+    the sum running over the pairs of `interactions`; its solution is the moving reference state.
+    """
 
     def __init__(self, sites: Sites, central: OperatorBasis) -> None:
         count = sites.count
         if not (count == math.inf or (count >= 1 and float(count).is_integer())):
             raise ArgumentError("count", "be a positive integer or math.inf", repr(count))
         H = hermitian_matrix("hamiltonian", sites.hamiltonian)
+        d = len(H)
         self.count = math.inf if count == math.inf else int(count)
-        self.basis = basis = OperatorBasis(len(H))
-        jumps = [_operator(f"jumps[{i}]", J, len(H)) for i, J in enumerate(sites.jumps)]
-        self.lindbladian = basis.lindbladian(H, jumps)
+        self.basis = basis = OperatorBasis(d)
+        jumps = [_operator(f"jumps[{i}]", J, d) for i, J in enumerate(sites.jumps)]
         # −i[A⊗B, ·] = ½(−i[A,·])⊗{B,·} + ½{A,·}⊗(−i[B,·]) for Hermitian A, B
         central_parts, site_parts = [], []
         for i, (A, B) in enumerate(sites.couplings):
             central_part = _operator(f"couplings[{i}][0]", A, central.dimension)
-            site_part = _operator(f"couplings[{i}][1]", B, len(H))
+            site_part = _operator(f"couplings[{i}][1]", B, d)
             for X, Y in hermitian_pairs(central_part, site_part):
                 central_parts += [central.commutator(X) / 2, central.anticommutator(X) / 2]
                 site_parts += [basis.anticommutator(Y), basis.commutator(Y)]
         self.central_parts = np.array(central_parts).reshape(-1, central.size, central.size)
         self.site_parts = np.array(site_parts).reshape(-1, basis.size, basis.size)
+        # −i[½{S_A, S_B}, ·] = (−i[S_A, ·]) ½{S_B, ·} + (−i[S_B, ·]) ½{S_A, ·}; operators of one site that do not
+        # commute leave a local Hamiltonian.
+        pairs, local = [], np.zeros((d, d), dtype=complex)
+        for i, (A, B) in enumerate(sites.interactions):
+            A, B = _operator(f"interactions[{i}][0]", A, d), _operator(f"interactions[{i}][1]", B, d)
+            for X, Y, sign in ((_real(A), _real(B), 1), (_imaginary(A), _imaginary(B), -1)):
+                for Z, W in ((X, Y), (Y, X)):
+                    pairs.append((sign * basis.commutator(Z), basis.anticommutator(W) / 2))
+            local += 0.5j * (_real(A) @ _imaginary(B) - _imaginary(B) @ _real(A))
+            local += 0.5j * (_imaginary(A) @ _real(B) - _real(B) @ _imaginary(A))
+        self.interactions = np.array([p for p in pairs if np.abs(p[0]).max() * np.abs(p[1]).max() > 0])
+        self.interactions = self.interactions.reshape(-1, 2, basis.size, basis.size)
+        #: Of order 1/N_c beside the local Hamiltonian.
+        self.exchange = basis.commutator(local)
+        nothing = np.zeros((d, d))
+        rates = [None] * len(jumps) if sites.rates is None else list(sites.rates)
+        if len(rates) != len(jumps):
+            raise ArgumentError("rates", f"have one entry for each of the {len(jumps)} jumps", len(rates))
+        constant = basis.lindbladian(H, [])
+        moving, self.rates = [], []
+        for i, (J, rate) in enumerate(zip(jumps, rates, strict=True)):
+            dissipator = basis.lindbladian(nothing, [J])
+            if callable(rate):
+                moving.append(dissipator)
+                self.rates.append(rate)
+            else:
+                constant = constant + (1.0 if rate is None else real_number(f"rates[{i}]", rate)) * dissipator
+        #: The part that does not change in time, then the dissipators that `rates` multiply.
+        self.lindbladian_parts = np.array([constant, *moving])
         self.initial = None
         if sites.initial is not None:
-            self.initial = basis.coordinates(density_matrix("initial", sites.initial)).real[1:]
+            rho = density_matrix("initial", sites.initial)
+            if len(rho) != d:
+                raise ArgumentError("initial", f"be {d}×{d} like `hamiltonian`", f"of shape {rho.shape}")
+            self.initial = basis.coordinates(rho).real[1:]
+
+    def lindbladian_at(self, time: float) -> np.ndarray:
+        """Matrix of one site's own Lindbladian at a time, without interactions."""
+        factors = [real_number("rates", rate(time)) for rate in self.rates]
+        return np.tensordot([1.0, *factors], self.lindbladian_parts, axes=1)
 
     @property
-    def damping(self) -> np.ndarray:
-        """A of the Bloch equation ṙ = A r + c."""
-        return self.lindbladian[1:, 1:]
+    def lindbladian(self) -> np.ndarray:
+        """Matrix of one site's own Lindbladian at time 0."""
+        return self.lindbladian_at(0.0)
 
-    @property
-    def drive(self) -> np.ndarray:
-        """C of the Bloch equation ṙ = A r + c (the identity is 1/d · d, so coordinate 0 is 1)."""
-        return self.lindbladian[1:, 0]
+    def velocity(self, r: np.ndarray, time: float = 0.0) -> np.ndarray:
+        """The time derivative of the Bloch vector of the reference state."""
+        r1 = np.r_[1.0, r]
+        moved = self.lindbladian_at(time)[1:] @ r1
+        for commutator, half in self.interactions:
+            moved = moved + commutator[1:] @ r1 * (half[0] @ r1)
+        return np.asarray(moved)
 
     def stationary(self) -> np.ndarray:
         """Bloch vector of the unique stationary state, or raise if there is none."""
@@ -151,19 +206,17 @@ class SiteClass:
 
     def moves(self) -> bool:
         """Whether the reference state changes in time."""
-        r = self.reference()
-        return bool(
-            np.abs(self.damping @ r + self.drive).max() > 1e-13 * max(1.0, np.abs(self.damping).max())
-        )
+        scale = max(1.0, np.abs(self.lindbladian).max())
+        return bool(self.rates) or bool(np.abs(self.velocity(self.reference())).max() > 1e-13 * scale)
 
     def reference_at(self, times: np.ndarray) -> np.ndarray:
         """Bloch vectors r(t) of the reference state at the given times, shape (times, D)."""
+        times, place = np.unique(np.atleast_1d(np.asarray(times, dtype=float)), return_inverse=True)
+        step = largest_step(times) if self.rates else math.inf
         r0 = self.reference()
-        D = len(r0)
-        augmented = np.zeros((D + 1, D + 1))
-        augmented[1:, 1:], augmented[1:, 0] = self.damping, self.drive
-        start = np.r_[1.0, r0]
-        return np.array([(expm(augmented * t) @ start)[1:] for t in np.atleast_1d(times)])
+        return evolve_time_dependent(lambda t, r: self.velocity(r, t), r0, times, REFERENCE_TOLERANCE, step)[
+            place
+        ]
 
 
 def collective_model(
@@ -192,3 +245,11 @@ def _operator(name: str, value: Any, dimension: int) -> np.ndarray:
     if len(matrix) != dimension:
         raise ArgumentError(name, f"be {dimension}×{dimension}", f"of shape {matrix.shape}")
     return matrix
+
+
+def _real(A: np.ndarray) -> np.ndarray:
+    return (A + A.conj().T) / 2
+
+
+def _imaginary(A: np.ndarray) -> np.ndarray:
+    return (A - A.conj().T) / 2j

@@ -2,6 +2,7 @@ r"""Stepping v̇ = L v in time; nothing here knows what L describes."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -82,10 +83,22 @@ def evolve_linear(L: Any, v: np.ndarray, times: np.ndarray, readout: Any, tolera
     return values
 
 
+def largest_step(times: np.ndarray) -> float:
+    """The step that an integrator may take at most so that it sees what happens between the output times."""
+    return float(np.diff(np.r_[0.0, times]).max()) or math.inf
+
+
 def evolve_time_dependent(
-    derivative: Callable[[float, np.ndarray], np.ndarray], v: np.ndarray, times: np.ndarray, tolerance: float
+    derivative: Callable[[float, np.ndarray], np.ndarray],
+    v: np.ndarray,
+    times: np.ndarray,
+    tolerance: float,
+    max_step: float = math.inf,
 ) -> np.ndarray:
-    """Return the states v(t), shape (times, n), of v̇ = f(t, v) by an eighth-order Runge–Kutta method."""
+    """Return the states v(t), shape (times, n), of v̇ = f(t, v) by an eighth-order Runge–Kutta method.
+
+    An explicit function of time needs a `max_step`, or a short pulse may be stepped over.
+    """
     accuracy = max(tolerance * STEP_SHARE, 1e-13)
     result = solve_ivp(
         derivative,
@@ -95,6 +108,7 @@ def evolve_time_dependent(
         t_eval=times,
         rtol=accuracy,
         atol=accuracy,
+        max_step=max_step,
     )
     if not result.success:
         raise ConvergenceError(f"The integration in time stopped: {result.message}")

@@ -4,12 +4,15 @@ A permutation-invariant state is the real vector v[n, a]: a runs over the centra
 `site`, n over the occupations of `symmetric`. Because the basis operators are Hermitian, everything is
 real. The Schrödinger-picture generator is
 
-.. math:: L = 1 ⊗ L_c + \sum_k 1 ⊗ M^{(k)} + N^{-z} \sum_a C_a ⊗ \sum_k M_a^{(k)},
+.. math::
+    L = 1 ⊗ L_c + \sum_k 1 ⊗ M^{(k)} + N^{-z} \sum_a C_a ⊗ \sum_k M_a^{(k)}
+        + N^{-1} \sum_b 1 ⊗ \sum_k K_b^{(k)} \sum_l P_b^{(l)},
 
-with L_c the Lindbladian of the central system, M that of a site, and
-−i[A⊗B, ·] = ½(−i[A, ·])⊗{B, ·} + ½{A, ·}⊗(−i[B, ·]) for every coupling. The matrix M of the site is
-taken in the frame of its reference state ω(t), which obeys the site's own equation, so that M creates no
-excitation out of the condensate: M_{i0} = 0.
+with L_c the Lindbladian of the central system, M that of a site,
+−i[A⊗B, ·] = ½(−i[A, ·])⊗{B, ·} + ½{A, ·}⊗(−i[B, ·]) for every coupling, and for every interaction
+−i[½{S_A, S_B}, ·] = (−i[S_A, ·]) ½{S_B, ·} + (−i[S_B, ·]) ½{S_A, ·}. The matrices of the site are
+taken in the frame of its reference state ω(t), which obeys the equation of the sites without the central
+system, so that M creates no excitation out of the condensate: M_{i0} = 0.
 """
 
 from __future__ import annotations
@@ -18,12 +21,12 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import coo_matrix, csr_matrix, eye_array, kron
 
 from .collective import CollectiveModel, SiteClass
 from .errors import ArgumentError
 from .site import in_reference_basis
-from .symmetric import Hop, SymmetricSpace, condensate_factor, diverges
+from .symmetric import Hop, Lift, SymmetricSpace, condensate_factor, diverges
 
 #: Entries of a single-site matrix below this times its largest one are round-off.
 ROUND_OFF = 1e-14
@@ -41,7 +44,8 @@ class Generator:
     horizon : float
         The last time at which the generator will be asked for; it only matters for a moving reference.
     order : int, optional
-        Take the coefficient of N^{−order/2} of the generator instead of its value at N.
+        Take the coefficient of N^{−order/2} of the generator instead of its value at N, where N is the number
+        of all sites and every class keeps its share of them.
     """
 
     def __init__(
@@ -51,6 +55,9 @@ class Generator:
         self.order = order
         self.references = [c.reference() for c in model.classes]
         self.moving = any(c.moves() for c in model.classes)
+        self.timed = any(c.rates for c in model.classes)
+        total = sum(c.count for c in model.classes)
+        self.shares = [c.count / total if total < math.inf else 1.0 for c in model.classes]
         self._dc2 = model.central_basis.size
         self.weights, active = mode_weights(model, horizon)
         self.space = SymmetricSpace(self.weights, [c.count for c in model.classes], cut)
@@ -97,6 +104,7 @@ class Generator:
         )
         self._number_of_entries = offset
         self._template: tuple[csr_matrix, csr_matrix] | None = None
+        self._lifts: dict[tuple[int, float, int | None], Lift] = {}
 
     def _hop(self, to: int, source: int, site_class: int, scaling: float) -> tuple[Hop, np.ndarray]:
         hop = self.space.hop(int(to), int(source), site_class)
@@ -108,21 +116,24 @@ class Generator:
                 "be large enough for the limit N = ∞ to exist (at ½ the bath must have ⟨σ±⟩ = 0)",
                 scaling,
             )
-        return hop, condensate_factor(hop, count, scaling, order)
+        return hop, condensate_factor(hop, count, scaling, order) * self.shares[site_class] ** (
+            -(order or 0) / 2
+        )
 
-    def coefficients(self, references: Sequence[np.ndarray]) -> np.ndarray:
+    def coefficients(self, references: Sequence[np.ndarray], time: float = 0.0) -> np.ndarray:
         """Single-site matrix elements that multiply the hops, around one reference for every class."""
         parts = [self.model.central_lindbladian.ravel()]
         for site_class, r in zip(self.model.classes, references, strict=True):
-            local, coupled = site_matrices(site_class, r)
+            local, coupled = site_matrices(site_class, r, site_class.lindbladian_at(time))
             parts += [local.ravel(), coupled.ravel()]
         return np.concatenate(parts)
 
-    def matrix(self, references: Sequence[np.ndarray] | None = None) -> csr_matrix:
+    def matrix(self, references: Sequence[np.ndarray] | None = None, time: float = 0.0) -> csr_matrix:
         """The generator as a real sparse matrix, around the given (by default the initial) references."""
         if references is None:
             values = self._amplitudes * self.coefficients(self.references)[self._entries]
-            return coo_matrix((values, (self._rows, self._columns)), shape=(self.size, self.size)).tocsr()
+            matrix = coo_matrix((values, (self._rows, self._columns)), shape=(self.size, self.size)).tocsr()
+            return self._with_interactions(matrix, self.references)
         if self._template is None:  # the pattern is sorted once; only its values change in time
             keys, position = np.unique(self._rows * self.size + self._columns, return_inverse=True)
             indptr = np.searchsorted(keys // self.size, np.arange(self.size + 1))
@@ -132,8 +143,36 @@ class Generator:
             empty = csr_matrix((np.zeros(len(keys)), keys % self.size, indptr), shape=(self.size, self.size))
             self._template = (weights, empty)
         weights, matrix = self._template
-        matrix.data = weights @ self.coefficients(references)
-        return matrix
+        matrix.data = weights @ self.coefficients(references, time)
+        return self._with_interactions(matrix, references)
+
+    def _with_interactions(self, matrix: csr_matrix, references: Sequence[np.ndarray]) -> csr_matrix:
+        """Add N^{−1} Σ_k K^{(k)} Σ_l P^{(l)} of every pair, without the part that moves the reference."""
+        for index, (site_class, r) in enumerate(zip(self.model.classes, references, strict=True)):
+            if not len(site_class.interactions):
+                continue
+            order = 0 if self.order is None and site_class.count == math.inf else self.order
+
+            total = self._lifted(index, in_reference_basis(site_class.exchange, r), 1.0, order)
+            for K, P in in_reference_basis(site_class.interactions, r):
+                condensed = np.zeros_like(K)  # a site in the mean field of the others
+                condensed[:, 0] = K[:, 0] * P[0, 0]
+                total = total - self._lifted(index, condensed, 0.0, order)
+                if order is None:
+                    total = total + self._lifted(index, K, 0.0, None) @ self._lifted(index, P, 1.0, None)
+                    continue
+                for i in range(-1, order + 1):  # K is at most of order √N, P of order N
+                    total = total + self._lifted(index, K, 0.0, i) @ self._lifted(index, P, 1.0, order - i)
+            total = total * self.shares[index] ** (-(order or 0) / 2)
+            matrix = matrix + kron(total, eye_array(self._dc2), format="csr")
+        return csr_matrix(matrix)
+
+    def _lifted(self, site_class: int, M: np.ndarray, scaling: float, order: int | None) -> csr_matrix:
+        key = (site_class, scaling, order)
+        if key not in self._lifts:
+            count = self.model.classes[site_class].count
+            self._lifts[key] = Lift(self.space, count, scaling, site_class, order)
+        return self._lifts[key](rounded(M))
 
     def blocks(self) -> np.ndarray:
         """Labels of the blocks that only amplitudes of order 1/√N connect: occupations of the indirect modes."""
@@ -150,19 +189,21 @@ class Generator:
         return v
 
 
-def site_matrices(site_class: SiteClass, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Matrix of the site's Lindbladian (d², d²), and of its couplings (d², d², d_c², d_c²), around ω(r)."""
-    local = in_reference_basis(site_class.lindbladian, r)
+def site_matrices(
+    site_class: SiteClass, r: np.ndarray, lindbladian: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Matrix of a site's Lindbladian (d², d²), and of its couplings (d², d², d_c², d_c²), around ω(r)."""
+    local = in_reference_basis(lindbladian, r)
     local[:, 0] = 0  # ω obeys the site's own equation
     coupled = np.tensordot(
         in_reference_basis(site_class.site_parts, r), site_class.central_parts, axes=(0, 0)
     )
-    return without_round_off(local), without_round_off(coupled)
+    return rounded(local), rounded(coupled)
 
 
-def without_round_off(M: np.ndarray) -> np.ndarray:
-    """Set entries to zero that are not zero by round-off only."""
-    return np.where(np.abs(M) < ROUND_OFF * np.abs(M).max(initial=0), 0, M)
+def rounded(M: np.ndarray) -> np.ndarray:
+    """The matrix with what is only round-off set to zero."""
+    return np.where(np.abs(M) < ROUND_OFF * np.abs(M).max(initial=0), 0.0, M)
 
 
 def mode_weights(model: CollectiveModel, horizon: float) -> tuple[list[np.ndarray], list[list[np.ndarray]]]:
@@ -178,7 +219,10 @@ def mode_weights(model: CollectiveModel, horizon: float) -> tuple[list[np.ndarra
         references = site_class.reference()[None]
         if site_class.moves():
             references = site_class.reference_at(np.linspace(0, horizon, 7))
-        pairs = [site_matrices(site_class, r) for r in references]
+        # Every part of the Lindbladian counts: the rate of one may vanish at the sampled times only.
+        pairs = [
+            site_matrices(site_class, r, part) for r in references for part in site_class.lindbladian_parts
+        ]
         local = np.any([p[0] != 0 for p in pairs], axis=0)
         coupled = np.any([p[1] != 0 for p in pairs], axis=0)
         if site_class.count == math.inf:
@@ -190,6 +234,17 @@ def mode_weights(model: CollectiveModel, horizon: float) -> tuple[list[np.ndarra
         created = exchanged[1:, 0].copy()
         reached = created.copy()
         hops = local[1:, 1:] | exchanged[1:, 1:]
+        for K, P in (
+            pair for r in references for pair in rounded(in_reference_basis(site_class.interactions, r))
+        ):
+            # Two excitations at once, or one out of the condensate while another one hops.
+            K, P = K != 0, P != 0
+            if K[1:, 0].any() and P[1:, 0].any():
+                created |= K[1:, 0] | P[1:, 0]
+                reached |= created
+            elif site_class.count < math.inf:
+                hops = hops | (K | P)[1:, 1:] | P[1:, :1] | K[1:, :1]
+            hops = hops | K[1:, 1:]
         for _ in range(len(reached)):
             reached |= (hops & reached[None, :]).any(axis=1)
         direct = created | exchanged[0, 1:]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from .generator import Generator, without_round_off
+from .generator import Generator, rounded
 from .site import in_reference_basis
 from .symmetric import SymmetricSpace, condensate_factor
 
@@ -83,6 +83,7 @@ class Readout:
             for source in range(size):
                 hop = self._small.hop(to, source, site_class)
                 values = hop.amplitudes * condensate_factor(hop, model_class.count, scaling, order)
+                values *= self._generator.shares[site_class] ** (-(order or 0) / 2)
                 parts.append((hop.rows, hop.columns, values, np.full(len(values), to * size + source)))
         return tuple(np.concatenate(part) for part in zip(*parts, strict=True))
 
@@ -115,7 +116,7 @@ class Readout:
         """Multiply rows by the lift of ½{B − b, ·}."""
         site_class = self._generator.model.classes[moment.site_class]
         M = in_reference_basis(site_class.basis.anticommutator(np.asarray(moment.site)) / 2, r)
-        M = without_round_off(M - M[0, 0] * np.eye(len(M)))
+        M = rounded(M - M[0, 0] * np.eye(len(M)))
         lifts = self._lifts[moment.site_class, moment.scaling]
         result = []
         for order in range(len(series)):

@@ -180,6 +180,70 @@ def diverges(hop: Hop, scaling: float) -> bool:
     return hop.condensate / 2 > scaling
 
 
+class Lift:
+    r"""The map from a superoperator M of one site to the collective :math:`N^{-z} \sum_k M^{(k)}`.
+
+    Parameters
+    ----------
+    space : SymmetricSpace
+        The basis.
+    size : int or math.inf
+        The number N of sites; at `math.inf` what does not vanish as N → ∞ is kept.
+    scaling : float
+        The exponent z.
+    site_class : int
+        The class of sites it acts on.
+    order : int, optional
+        Take the coefficient of N^{−order/2} instead; it may be negative for what grows with N.
+    """
+
+    def __init__(
+        self,
+        space: SymmetricSpace,
+        size: float,
+        scaling: float = 0.0,
+        site_class: int = 0,
+        order: int | None = None,
+    ) -> None:
+        limit = order is None and size == math.inf
+        self._size = space.size
+        self._scaling = scaling
+        d2 = int((space.class_of == site_class).sum()) + 1
+        #: The power of N with which every matrix element grows, where there must be none.
+        self._growth = np.zeros((d2, d2))
+        rows, columns, values, entries = [], [], [], []
+        for to in range(d2):
+            for source in range(d2):
+                hop = space.hop(to, source, site_class)
+                if limit and diverges(hop, scaling):
+                    self._growth[to, source] = hop.condensate / 2
+                rows.append(hop.rows)
+                columns.append(hop.columns)
+                values.append(hop.amplitudes * condensate_factor(hop, size, scaling, 0 if limit else order))
+                entries.append(np.full(len(hop.rows), to * d2 + source))
+        self._rows, self._columns = np.concatenate(rows), np.concatenate(columns)
+        self._values, self._entries = np.concatenate(values), np.concatenate(entries)
+
+    def __call__(self, M: np.ndarray) -> csr_matrix:
+        """The collective superoperator as a sparse matrix; M is real or complex, in the basis (ω, e_1, …, e_D).
+
+        Raises
+        ------
+        ArgumentError
+            If `size` is infinite and the result would grow without bound.
+        """
+        growth = self._growth[M != 0].max(initial=0)
+        if growth:
+            raise ArgumentError(
+                "scaling", f"be at least {growth:g} for the limit N = ∞ to exist", self._scaling
+            )
+        factors = M.ravel()[self._entries]
+        kept = factors != 0
+        values = self._values[kept] * factors[kept]
+        shape = (self._size, self._size)
+        return coo_matrix((values, (self._rows[kept], self._columns[kept])), shape=shape).tocsr()
+
+
 def lift(
     space: SymmetricSpace,
     M: np.ndarray,
@@ -188,37 +252,5 @@ def lift(
     site_class: int = 0,
     order: int | None = None,
 ) -> csr_matrix:
-    r"""Return the collective superoperator :math:`N^{-z} \sum_k M^{(k)}` as a sparse matrix on `space`.
-
-    Parameters
-    ----------
-    space : SymmetricSpace
-        The basis.
-    M : ndarray, shape (D+1, D+1)
-        A single-site superoperator in the basis (ω, e_1, …, e_D), real or complex.
-    size : int or math.inf
-        The number N of sites; at `math.inf` what does not vanish as N → ∞ is kept.
-    scaling : float
-        The exponent z.
-    site_class : int
-        The class of sites it acts on.
-    order : int, optional
-        Return the coefficient of N^{−order/2} instead.
-
-    Raises
-    ------
-    ArgumentError
-        If the result would grow without bound in the limit that is asked for.
-    """
-    limit = order is not None or size == math.inf
-    order = 0 if order is None and size == math.inf else order
-    total = csr_matrix((space.size, space.size), dtype=M.dtype)
-    for to, source in zip(*np.nonzero(M), strict=True):
-        hop = space.hop(int(to), int(source), site_class)
-        if limit and diverges(hop, scaling):
-            raise ArgumentError(
-                "scaling", f"be at least {hop.condensate / 2:g} for the limit N = ∞ to exist", scaling
-            )
-        values = M[to, source] * hop.amplitudes * condensate_factor(hop, size, scaling, order)
-        total = total + coo_matrix((values, (hop.rows, hop.columns)), shape=total.shape).tocsr()
-    return total
+    """Return one collective superoperator; see `Lift` for the arguments."""
+    return Lift(space, size, scaling, site_class, order)(M)

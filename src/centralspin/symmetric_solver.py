@@ -11,8 +11,8 @@ import numpy as np
 from scipy.sparse import bmat, csr_matrix
 
 from .collective import CollectiveModel, Sites, collective_model
-from .errors import TruncationError
-from .evolution import evolve_linear, evolve_time_dependent
+from .errors import ArgumentError, TruncationError
+from .evolution import evolve_linear, evolve_time_dependent, largest_step
 from .generator import Generator, mode_weights
 from .model import PAULI, CentralSpinModel
 from .moments import Moment, Readout
@@ -125,8 +125,8 @@ def _propagate(
     readouts = [Readout(generator, moments) for generator in generators]
     v = np.concatenate([first.initial(), np.zeros((len(generators) - 1) * first.size)])
 
-    def matrix(references: list[np.ndarray] | None = None) -> csr_matrix:
-        return _triangular([generator.matrix(references) for generator in generators])
+    def matrix(references: list[np.ndarray] | None = None, time: float = 0.0) -> csr_matrix:
+        return _triangular([generator.matrix(references, time) for generator in generators])
 
     def rows(references: list[np.ndarray] | None = None) -> csr_matrix:
         return _triangular([readout.rows(references) for readout in readouts])
@@ -136,13 +136,15 @@ def _propagate(
     # The references obey their own equation; they are stepped together with the state they carry.
     splits = np.cumsum([len(v), *(len(r) for r in first.references)])[:-1]
 
-    def derivative(_: float, y: np.ndarray) -> np.ndarray:
+    def derivative(time: float, y: np.ndarray) -> np.ndarray:
         state, *references = np.split(y, splits)
-        moved = [c.damping @ r + c.drive for c, r in zip(first.model.classes, references, strict=True)]
-        return np.concatenate([matrix(references) @ state, *moved])
+        moved = [c.velocity(r, time) for c, r in zip(first.model.classes, references, strict=True)]
+        return np.concatenate([matrix(references, time) @ state, *moved])
 
     values = []
-    for y in evolve_time_dependent(derivative, np.concatenate([v, *first.references]), times, tolerance):
+    start = np.concatenate([v, *first.references])
+    step = largest_step(times) if first.timed else math.inf
+    for y in evolve_time_dependent(derivative, start, times, tolerance, step):
         state, *references = np.split(y, splits)
         values.append(rows(references) @ state)
     return np.array(values)
@@ -166,9 +168,18 @@ def stationary_moments(
     orders: Sequence[int | None] = (None,),
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Moments at stationarity, shape (moments,), and details; `orders` as in `evolve_moments`."""
-    if any(c.moves() for c in model.classes):  # the stationary state knows nothing of where the sites began
-        sites = (model.sites,) if isinstance(model.sites, Sites) else model.sites
-        model = replace(model, sites=[replace(s, initial=None) for s in sites])
+    if any(c.rates for c in model.classes):
+        raise ArgumentError(
+            "rates", "be constant in time where a stationary state is asked for", "a function"
+        )
+    sites = (model.sites,) if isinstance(model.sites, Sites) else model.sites
+    model = replace(model, sites=[replace(s, initial=None) for s in sites])  # wherever it started
+    if any(c.moves() for c in model.classes):
+        raise ArgumentError(
+            "interactions",
+            "leave the stationary state of the sites alone where one is asked for",
+            "moving it",
+        )
 
     def run(cut: int) -> tuple[np.ndarray, Generator]:
         generators = [Generator(model, cut, order=order) for order in orders]
