@@ -175,7 +175,7 @@ class Generator:
         return self._lifts[key](rounded(M))
 
     def blocks(self) -> np.ndarray:
-        """Labels of the blocks that only amplitudes of order 1/√N connect: occupations of the indirect modes."""
+        """Labels of the weakly connected blocks: occupations of the modes that the coupling does not reach directly."""
         indirect = np.concatenate(self.weights) > 1
         labels = np.unique(self.space.occupations[:, indirect], axis=0, return_inverse=True)[1]
         return np.repeat(labels.ravel(), self._dc2)
@@ -209,10 +209,11 @@ def rounded(M: np.ndarray) -> np.ndarray:
 def mode_weights(model: CollectiveModel, horizon: float) -> tuple[list[np.ndarray], list[list[np.ndarray]]]:
     """Weights of the modes of every class, and which matrix elements are ever non-zero.
 
-    A mode that the coupling exchanges directly with the condensate has weight 1. The others are reached
-    through two modes only, with an amplitude that is smaller by √N; where one direct excitation is worth
-    about a factor 1/e, that is a weight ½ ln N, but at least 2. A mode that is never reached has weight 0
-    and is left out, such as σz at N = ∞.
+    A mode that the coupling exchanges directly with the condensate has weight 1; one such excitation is worth
+    about a factor 1/e. A mode i that only a site's own dynamics makes, at the rate A_ij out of mode j, holds
+    A_ij/A_ii of what j holds, so that its weight is larger by ln(A_ii/A_ij), at least 1. The others are reached
+    through two modes only, with an amplitude that is smaller by √N: weight ½ ln N, at least 2. A mode that is
+    never reached has weight 0 and is left out, such as σz at N = ∞.
     """
     weights, active = [], []
     for site_class in model.classes:
@@ -249,6 +250,14 @@ def mode_weights(model: CollectiveModel, horizon: float) -> tuple[list[np.ndarra
             reached |= (hops & reached[None, :]).any(axis=1)
         direct = created | exchanged[0, 1:]
         indirect = max(2, round(math.log(min(site_class.count, 1e9)) / 2))
-        weights.append(np.where(reached, np.where(direct, 1, indirect), 0))
+        weight = np.where(reached, np.where(direct, 1, indirect), 0)
+        rates = np.abs([p[0][1:, 1:] for p in pairs]).max(axis=0)
+        near = direct & reached
+        while (front := (rates[:, near] > 0).any(axis=1) & ~near).any():
+            for i in np.flatnonzero(front):
+                j = np.flatnonzero(near)[rates[i, near].argmax()]
+                weight[i] = weight[j] + max(1, round(math.log(max(rates[i, i] / rates[i, j], 1))))
+            near |= front
+        weights.append(weight)
         active.append([local, coupled])
     return weights, active
