@@ -88,6 +88,20 @@ def test_spin_one_sites():
     np.testing.assert_allclose(central_states(model, TIMES), by_qutip(model, groups, 0.5), atol=1e-9)
 
 
+@pytest.mark.parametrize("number", [3, 4, 5, 6])
+def test_round_off_in_a_large_site_does_not_look_like_a_coupling(number):
+    """⟨S_±⟩ = 0 for ladder jumps; what remains of it after a solve must not make the limit N = ∞ diverge."""
+    lower = qutip.jmat((number - 1) / 2, "-")
+    sites = Sites(
+        count=math.inf,
+        hamiltonian=0 * lower,
+        jumps=[lower, 0.4 * lower.dag()],
+        couplings=[(3 * qutip.sigmap(), lower)],
+    )
+    trajectory = evolve(CollectiveModel(**central(), sites=sites), [0, 0.1], {"z": qutip.sigmaz()}, cut=2)
+    assert np.isfinite(trajectory["z"]).all()
+
+
 def test_a_central_spin_one_with_a_hermitian_coupling():
     sites = Sites(
         count=3,

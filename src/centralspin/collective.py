@@ -16,12 +16,14 @@ from scipy.linalg import null_space
 from .errors import ArgumentError, density_matrix, hermitian_matrix, real_number, square_matrix
 from .evolution import evolve_time_dependent, largest_step
 from .model import SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
-from .site import OperatorBasis, hermitian_pairs
+from .site import SAME_DIRECTION, OperatorBasis, chain, hermitian_pairs, in_reference_basis
 
 #: Accuracy of the moving reference where it is followed for itself.
 REFERENCE_TOLERANCE = 1e-9
 #: Components of a Bloch vector, or of its velocity in units of the largest rate, below this are round-off.
 NOTHING = 1e-14
+#: Modes of a site are chosen by their weight in ω only if no level is emptier than this: it bounds their scales.
+LEAST_POPULATION = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +174,47 @@ class SiteClass:
             if len(rho) != d:
                 raise ArgumentError("initial", f"be {d}×{d} like `hamiltonian`", f"of shape {rho.shape}")
             self.initial = basis.coordinates(rho).real[1:]
+        self._align()
+
+    def _align(self) -> None:
+        r"""Choose the e_i so that as few of them as possible are exchanged with the condensate.
+
+        The couplings create the directions ½{B, ω} and −i[B, ω]. With the metric in which the trace with B is
+        the scalar product with ½{B, ω}, a basis that starts with those directions and is orthonormal leaves all
+        other modes to the site's own dynamics, which reaches them one after the other. The three modes of a spin-½
+        stay as they are: its coordinates are a Bloch vector.
+        """
+        basis = self.basis
+        if basis.dimension == 2 or not len(self.site_parts) or self.rates or len(self.interactions):
+            return
+        try:
+            if self.moves():
+                return
+        except ArgumentError:  # no stationary state, and none may be needed
+            return
+        r = self.reference()
+        omega = basis.elements[0] + np.tensordot(r, basis.elements[1:], axes=1)
+        if np.linalg.eigvalsh(omega)[0] < LEAST_POPULATION:
+            return
+        metric = np.linalg.inv(basis.anticommutator(omega) / 2)[1:, 1:] / basis.dimension
+        parts = in_reference_basis(self.site_parts, r)
+        parts[np.abs(parts) < SAME_DIRECTION * np.abs(parts).max()] = 0
+        created, removed = parts[:, 1:, 0].T, parts[:, 0, 1:].T
+        exchanged = np.hstack([created, np.linalg.solve(metric, removed)])
+        mix, first = chain(exchanged[:, exchanged.any(axis=0)], self.lindbladian[1:, 1:], metric)
+        if first < (created.any(axis=1) | removed.any(axis=1)).sum():
+            self._change_basis(mix)
+
+    def _change_basis(self, mix: np.ndarray) -> None:
+        """Take e_j = Σ_i e_i mix[i, j] from now on."""
+        self.basis = OperatorBasis(self.basis.dimension, mix)
+        to, back = np.eye(self.basis.size), np.eye(self.basis.size)
+        to[1:, 1:], back[1:, 1:] = np.linalg.inv(mix), mix
+        self.site_parts = to @ self.site_parts @ back
+        self.lindbladian_parts = to @ self.lindbladian_parts @ back
+        self.exchange = to @ self.exchange @ back
+        if self.initial is not None:
+            self.initial = to[1:, 1:] @ self.initial
 
     def lindbladian_at(self, time: float) -> np.ndarray:
         """Matrix of one site's own Lindbladian at a time, without interactions."""

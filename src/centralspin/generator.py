@@ -28,8 +28,8 @@ from .errors import ArgumentError
 from .site import in_reference_basis
 from .symmetric import Hop, Lift, SymmetricSpace, condensate_factor, diverges
 
-#: Entries of a single-site matrix below this are round-off.
-ROUND_OFF = 1e-15
+#: Entries of a single-site matrix below this times its largest one are round-off.
+ROUND_OFF = 1e-14
 
 
 class Generator:
@@ -171,7 +171,7 @@ class Generator:
         return self._lifts[key](rounded(M))
 
     def blocks(self) -> np.ndarray:
-        """Labels of the blocks that only amplitudes of order 1/√N connect: occupations of the indirect modes."""
+        """Labels of the weakly connected blocks: occupations of the modes that the coupling does not reach directly."""
         indirect = np.concatenate(self.weights) > 1
         labels = np.unique(self.space.occupations[:, indirect], axis=0, return_inverse=True)[1]
         return np.repeat(labels.ravel(), self._dc2)
@@ -199,16 +199,17 @@ def site_matrices(
 
 def rounded(M: np.ndarray) -> np.ndarray:
     """The matrix with what is only round-off set to zero."""
-    return np.where(np.abs(M) < ROUND_OFF, 0.0, M)
+    return np.where(np.abs(M) < ROUND_OFF * np.abs(M).max(initial=0), 0.0, M)
 
 
 def mode_weights(model: CollectiveModel) -> tuple[list[np.ndarray], list[list[np.ndarray]]]:
     """Weights of the modes of every class, and which matrix elements are ever non-zero.
 
-    A mode that the coupling exchanges directly with the condensate has weight 1. The others are reached
-    through two modes only, with an amplitude that is smaller by √N; where one direct excitation is worth
-    about a factor 1/e, that is a weight ½ ln N, but at least 2. A mode that is never reached has weight 0
-    and is left out, such as σz at N = ∞.
+    A mode that the coupling exchanges directly with the condensate has weight 1; one such excitation is worth
+    about a factor 1/e. A mode i that only a site's own dynamics makes, at the rate A_ij out of mode j, holds
+    A_ij/A_ii of what j holds, so that its weight is larger by ln(A_ii/A_ij), at least 1. The others are reached
+    through two modes only, with an amplitude that is smaller by √N: weight ½ ln N, at least 2. A mode that is
+    never reached has weight 0 and is left out, such as σz at N = ∞.
     """
     weights, active = [], []
     for site_class in model.classes:
@@ -237,7 +238,15 @@ def mode_weights(model: CollectiveModel) -> tuple[list[np.ndarray], list[list[np
         for _ in range(len(reached)):
             reached |= (hops & reached[None, :]).any(axis=1)
         direct = created | exchanged[0, 1:]
-        weights.append(np.where(reached, np.where(direct, 1, indirect_weight(site_class.count)), 0))
+        weight = np.where(reached, np.where(direct, 1, indirect_weight(site_class.count)), 0)
+        rates = np.abs([p[0][1:, 1:] for p in pairs]).max(axis=0)
+        near = direct & reached
+        while (front := (rates[:, near] > 0).any(axis=1) & ~near).any():
+            for i in np.flatnonzero(front):
+                j = np.flatnonzero(near)[rates[i, near].argmax()]
+                weight[i] = weight[j] + max(1, round(math.log(max(rates[i, i] / rates[i, j], 1))))
+            near |= front
+        weights.append(weight)
         active.append([local, coupled])
     return weights, active
 

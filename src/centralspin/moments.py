@@ -16,7 +16,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from .errors import hermitian_matrix
-from .generator import ROUND_OFF, Generator
+from .generator import Generator, rounded
 from .site import in_reference_basis
 from .symmetric import SymmetricSpace, condensate_factor
 
@@ -132,8 +132,7 @@ class Readout:
         for index, B in moment.per_class().items():
             M = self._generator.model.classes[index].basis.anticommutator(B) / 2
             M = in_reference_basis(M, references[index])
-            M -= M[0, 0] * np.eye(len(M))
-            M[np.abs(M) < ROUND_OFF] = 0
+            M = rounded(M - M[0, 0] * np.eye(len(M)))
             lifts = self._lifts[index, moment.scaling]
             for order in range(len(series)):
                 for i in range(order + 1):

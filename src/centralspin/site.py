@@ -3,7 +3,8 @@ r"""Operators and superoperators of one d-level site in a real, traceless-but-on
 Notation, used throughout the symmetric method:
 
 * :math:`e_1, …, e_D` with D = d² − 1 are Hermitian, traceless and orthogonal,
-  :math:`\mathrm{Tr}(e_i e_j) = δ_{ij}/d`; for spin-½ they are σx/2, σy/2, σz/2.
+  :math:`\mathrm{Tr}(e_i e_j) = δ_{ij}/d`; for spin-½ they are σx/2, σy/2, σz/2. Larger sites may take other
+  combinations of them, see `chain`.
 * A *reference state* is :math:`ω = 1/d + \sum_i r_i e_i`; r is its Bloch vector.
 * In the basis (ω, e_1, …, e_D) the coordinates of a Hermitian operator are real, and coordinate 0 is its trace.
 * A linear map on operators is a (D+1)×(D+1) matrix M; it is real if the map preserves Hermiticity.
@@ -19,6 +20,9 @@ from functools import cached_property
 
 import numpy as np
 
+#: A vector whose part outside a subspace is smaller than this, relative to it, lies in the subspace.
+SAME_DIRECTION = 1e-9
+
 
 class OperatorBasis:
     """The basis (1/d, e_1, …, e_D) of the operators on a d-level system.
@@ -27,11 +31,14 @@ class OperatorBasis:
     ----------
     dimension : int
         The number d of levels.
+    mix : ndarray, shape (D, D), optional
+        Take Σ_i e_i mix[i, j] for e_j, as `chain` gives it; the new elements need not be orthogonal.
     """
 
-    def __init__(self, dimension: int) -> None:
+    def __init__(self, dimension: int, mix: np.ndarray | None = None) -> None:
         self.dimension = dimension
         self.size = dimension**2
+        self._mix = mix
 
     @cached_property
     def elements(self) -> np.ndarray:
@@ -51,13 +58,21 @@ class OperatorBasis:
             diagonal = np.r_[np.ones(level), -level, np.zeros(d - level - 1)]
             elements[index] = np.diag(diagonal) / np.linalg.norm(diagonal) / np.sqrt(d)
             index += 1
+        if self._mix is not None:
+            elements[1:] = np.tensordot(self._mix.T, elements[1:], axes=1)
         return elements
 
+    @cached_property
+    def duals(self) -> np.ndarray:
+        """The operators f with Tr(f_i e_j) = δ_ij, f_0 the identity: d e_i where these are orthogonal."""
+        duals = self.dimension * self.elements
+        if self._mix is not None:  # e = mixᵀ e', hence f = mix⁻¹ f' with f' = d e' = d mix⁻ᵀ e
+            duals[1:] = np.tensordot(np.linalg.inv(self._mix.T @ self._mix), duals[1:], axes=1)
+        return duals
+
     def coordinates(self, operator: np.ndarray) -> np.ndarray:
-        """Coordinates of `operator` in (1/d, e_1, …): its trace, then d Tr(e_i X); real if X is Hermitian."""
-        d = self.dimension
-        traces = np.einsum("aij,ji->a", self.elements, operator)
-        return np.r_[np.trace(operator), d * traces[1:]]
+        """Coordinates of `operator` in (1/d, e_1, …), the first being its trace; real if X is Hermitian."""
+        return np.einsum("aij,ji->a", self.duals, operator)
 
     def expectation(self, operator: np.ndarray) -> np.ndarray:
         """Row of expectation values: Tr(A ρ) = row · coordinates(ρ), real for Hermitian A."""
@@ -103,6 +118,44 @@ def in_reference_basis(F: np.ndarray, r: np.ndarray) -> np.ndarray:
     M[..., :, 0] += F[..., :, 1:] @ r
     M[..., 1:, :] -= r[:, None] * M[..., :1, :]
     return M
+
+
+def chain(start: np.ndarray, damping: np.ndarray, metric: np.ndarray) -> tuple[np.ndarray, int]:
+    r"""A basis that starts with given vectors and continues with what a matrix makes of them, step by step.
+
+    Parameters
+    ----------
+    start : ndarray, shape (D, m)
+        Columns that span the first vectors.
+    damping : ndarray, shape (D, D)
+        The matrix A: the basis runs through start, A start, A² start, … (block Lanczos), then the unit vectors.
+    metric : ndarray, shape (D, D)
+        The basis is orthonormal with respect to this symmetric positive matrix.
+
+    Returns
+    -------
+    mix : ndarray, shape (D, D)
+        The basis as columns.
+    first : int
+        How many of them span `start`.
+    """
+    R = np.linalg.cholesky(metric).T  # metric = Rᵀ R; what follows is orthonormal in the coordinates R x
+    A = R @ damping @ np.linalg.inv(R)
+    Q = np.zeros((len(A), 0))
+
+    def append(Q: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+        for v in candidates.T:
+            rest = v - Q @ (Q.T @ v)
+            rest -= Q @ (Q.T @ rest)
+            if np.linalg.norm(rest) > SAME_DIRECTION * np.linalg.norm(v):
+                Q = np.column_stack([Q, rest / np.linalg.norm(rest)])
+        return Q
+
+    Q = append(Q, R @ start)
+    first, known = Q.shape[1], 0
+    while known < Q.shape[1]:
+        known, Q = Q.shape[1], append(Q, A @ Q[:, known:])
+    return np.linalg.solve(R, append(Q, R)), first
 
 
 def hermitian_pairs(A: np.ndarray, B: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
