@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+import centralspin
 from centralspin.claims import read_claims
 from layout import Book
 
@@ -120,3 +121,15 @@ def test_every_chapter_offers_its_executed_notebook(pages: dict[Path, Page]) -> 
     for name in Book().chapters():
         page = pages[(SITE / "book" / f"{name}.html").resolve()]
         assert f"../notebooks/{name}.ipynb" in page.links, f"{name} lacks a chapter-info box"
+
+
+def test_library_and_chapters_lead_to_each_other(pages: dict[Path, Page]) -> None:
+    reference = pages[(SITE / "book" / "reference.html").resolve()]
+    assert {f"centralspin.{name}" for name in centralspin.__all__} <= reference.targets
+    imports = re.compile(r"^from centralspin import (.*)$", flags=re.MULTILINE)
+    for chapter, source in Book().chapters().items():
+        names = re.split(r"\W+", " ".join(imports.findall(source.read_text(encoding="utf-8"))))
+        page = pages[(SITE / "book" / f"{chapter}.html").resolve()]
+        for name in set(names) & set(centralspin.__all__):
+            assert f"reference.html#centralspin.{name}" in page.links
+            assert f"{chapter}.html" in reference.links

@@ -19,7 +19,7 @@ from sphinx_external_toc.parsing import parse_toc_yaml
 
 HERE = Path(__file__).resolve().parent.parent
 
-# Files under book/ that no chapter reads while it runs; what else lies there is taken for data.
+# Files under book/ that no chapter reads while it runs, like those in `_static`; the rest is taken for data.
 NOT_DATA = {".md", ".bib", ".css", ".js"}
 
 
@@ -79,7 +79,10 @@ class Book:
         data = [
             path
             for path in files(self.source)
-            if path.suffix not in NOT_DATA and path != self.claims and path.name != "LICENSE"
+            if path.suffix not in NOT_DATA
+            and path != self.claims
+            and path.name != "LICENSE"
+            and path.parent.name != "_static"
         ]
         library = [path for path in files(self.root / "src") if path.suffix == ".py"]
         return digest(self.root, [*library, *data, *([lock] if lock.exists() else [])], sys.version)

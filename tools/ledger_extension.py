@@ -342,12 +342,9 @@ class FillPlaceholders(SphinxPostTransform):
         return [badge, nodes.inline(text=f" {parts}", classes=["ledger-small"])]
 
     def link(self, chapter: str) -> list[nodes.Node]:
-        """Return a link to a chapter that reads as its title does, mathematics included."""
+        """Return a link to a chapter."""
         page = str(PurePosixPath(self.config.ledger_claims).parent / chapter)
-        if page not in self.env.titles:
-            return [nodes.Text(chapter)]  # only when a single chapter is rendered
-        title = [child.deepcopy() for child in self.env.titles[page].children]
-        return [make_refnode(self.app.builder, self.env.docname, page, "", title)]
+        return [chapter_link(self.app, page) if page in self.env.titles else nodes.Text(chapter)]
 
     def execution(self, chapter: str) -> list[nodes.Node]:
         """Say how long the chapter ran, and with what."""
@@ -370,6 +367,13 @@ class FillPlaceholders(SphinxPostTransform):
         target = "../" * page.count("/") + self.config.ledger_downloads + f"{chapter}.ipynb"
         text = "Download the executed notebook"
         return [nodes.reference("", text, refuri=target, internal=True), nodes.Text(".")]
+
+
+def chapter_link(app: Sphinx, page: str) -> nodes.reference:
+    """Return a link to a page that reads as its title does, mathematics included."""
+    env: Any = app.env
+    title = [child.deepcopy() for child in env.titles[page].children]
+    return make_refnode(app.builder, env.docname, page, "", title)
 
 
 # --- files beside the pages ---

@@ -1,0 +1,167 @@
+"""Sphinx extension: the library's reference from its docstrings, joined to the chapters that use it.
+
+A page says where the entries go: the line `<!-- public names -->` is replaced by what `centralspin` exports, the
+line `<!-- modules -->` by one section per module. Which chapter uses what is read off the chapters' own code.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import pkgutil
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import nbformat
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.util.nodes import make_refnode
+from sphinx.util.typing import ExtensionMetadata
+
+import centralspin
+from ledger_extension import chapter_link, executed, pages_with_placeholders
+
+PACKAGE = centralspin.__name__
+#: Modules that every chapter uses and whose mention tells nothing about it.
+BOOKKEEPING = (f"{PACKAGE}.claims.", f"{PACKAGE}.plotting.")
+
+
+# --- the entries ---
+
+
+def fill(app: Sphinx, page: str, source: list[str]) -> None:
+    """Replace the two lines in a page's source."""
+    for line, entries in {"<!-- public names -->": public_names, "<!-- modules -->": modules}.items():
+        if line in source[0]:
+            source[0] = source[0].replace(line, "\n".join(entries()))
+            pages_with_placeholders(app.env).add(page)
+
+
+def public_names() -> Iterable[str]:
+    """Yield what the package exports, by kind."""
+    items = {name: getattr(centralspin, name) for name in centralspin.__all__}
+    classes = {name for name, item in items.items() if inspect.isclass(item)}
+    errors = {name for name in classes if issubclass(items[name], Exception)}
+    functions = {name for name, item in items.items() if callable(item)} - classes
+    yield "## Functions"
+    yield from (directive("autofunction", f"{PACKAGE}.{name}") for name in sorted(functions))
+    yield "## Problems and results"
+    yield from (directive("autoclass", f"{PACKAGE}.{name}", ":members:") for name in sorted(classes - errors))
+    yield "## Names they understand"
+    for name in sorted(set(items) - classes - functions):
+        meanings = [(key, getattr(value, "meaning", None) or value[-1]) for key, value in items[name].items()]
+        listed = [f"- `{key}`: {meaning}" for key, meaning in meanings]
+        yield "\n".join(["", f":::{{py:data}} {PACKAGE}.{name}", *listed, ":::", ""])
+    yield "## Errors"
+    yield from (directive("autoexception", f"{PACKAGE}.{name}") for name in sorted(errors))
+
+
+def modules() -> Iterable[str]:
+    """Yield a section for each module: what it is for, and what the package does not export itself."""
+    exported = ", ".join(centralspin.__all__)
+    for module in pkgutil.iter_modules(centralspin.__path__, f"{PACKAGE}."):
+        yield f"## {module.name.removeprefix(f'{PACKAGE}.')}"
+        yield directive("automodule", module.name, ":members:", f":exclude-members: {exported}")
+
+
+def directive(name: str, argument: str, *options: str) -> str:
+    """Return one of autodoc's directives within MyST."""
+    lines = [f".. {name}:: {argument}", *(f"   {option}" for option in options)]
+    return "\n".join(["", "```{eval-rst}", *lines, "```", ""])
+
+
+def keep_prose(app: Sphinx, what: str, name: str, item: Any, options: Any, lines: list[str]) -> None:
+    """Let docstrings write |α| and σ_x as they please: in RST both would be markup, outside of code and formulas."""
+    formula = -1  # indentation of the directive whose content is left alone
+    for number, line in enumerate(lines):
+        indentation = len(line) - len(line.lstrip())
+        if line.strip() and indentation <= formula:
+            formula = -1
+        if line.lstrip().startswith(".. "):
+            formula = indentation
+        if formula < 0:
+            pieces = re.split(r"(`+[^`]+`+)", line)
+            pieces[::2] = [re.sub(r"\||(?<=\w)_(?!\w)", r"\\\g<0>", piece) for piece in pieces[::2]]
+            lines[number] = "".join(pieces)
+    if what in ("attribute", "data", "property") and lines:
+        lines[0] = f": {lines[0]}"  # napoleon would take the words before the first colon for a type
+
+
+# --- who uses what ---
+
+
+def collect(app: Any, env: Any) -> list[str]:
+    """Read off every chapter's code what it uses; return no page to be written again."""
+    app.library_uses = {page: used(notebook) for page, notebook in executed(app).notebooks.items()}
+    return []
+
+
+def used(notebook: nbformat.NotebookNode) -> set[str]:
+    """Return the full names of the library's objects that a notebook's code refers to."""
+    trees = [ast.parse(cell.source) for cell in notebook.cells if cell.cell_type == "code"]
+    lines = [line for tree in trees for line in ast.walk(tree)]
+    known = {PACKAGE: PACKAGE}  # local name → full name
+    for line in lines:
+        if isinstance(line, ast.ImportFrom) and f"{line.module}.".startswith(f"{PACKAGE}."):
+            known |= {alias.asname or alias.name: f"{line.module}.{alias.name}" for alias in line.names}
+    attributes = {
+        f"{known[line.value.id]}.{line.attr}"
+        for line in lines
+        if isinstance(line, ast.Attribute) and isinstance(line.value, ast.Name) and line.value.id in known
+    }
+    return {canonical(name) for name in {*known.values(), *attributes}}
+
+
+def canonical(name: str) -> str:
+    """Return the name under which an object is documented: that of the package, or of the defining module."""
+    item, last = pkgutil.resolve_name(name), name.rpartition(".")[2]
+    if item is getattr(centralspin, last, None):
+        return f"{PACKAGE}.{last}"
+    return f"{item.__module__}.{item.__qualname__}" if hasattr(item, "__qualname__") else name
+
+
+class LinkUses(SphinxPostTransform):
+    """Say in each chapter's box what it uses of the library, and under each entry which chapters use it."""
+
+    default_priority = 9  # before references are resolved
+
+    def run(self, **kwargs: Any) -> None:
+        """Add the sentences."""
+        app: Any = self.app
+        uses: dict[str, set[str]] = app.library_uses
+        own = uses.get(self.env.docname, set())
+        chapters = [page for page in self.env.toctree_includes.get(self.config.root_doc, ()) if page in uses]
+        for box in self.document.findall(nodes.container):
+            if "chapter-info" in box["classes"]:
+                names = [name for name in sorted(own, key=str.casefold) if not name.startswith(BOOKKEEPING)]
+                box += sentence("Library used: ", filter(None, map(self.entry, names)))
+        for entry in self.document.findall(addnodes.desc):
+            ids = set(entry[0]["ids"])
+            users = [chapter_link(app, page) for page in chapters if ids & uses[page]]
+            entry[-1] += sentence("Used in ", users)
+
+    def entry(self, name: str) -> nodes.Node | None:
+        """Return a link to an entry of the reference; None for a module, or for what has no entry."""
+        found = self.env.get_domain("py").objects.get(name)  # type: ignore[attr-defined]
+        if found is None or found.objtype == "module":
+            return None
+        text = nodes.literal(text=name.removeprefix(f"{PACKAGE}."))
+        return make_refnode(self.app.builder, self.env.docname, found.docname, found.node_id, text)
+
+
+def sentence(start: str, items: Iterable[nodes.Node]) -> list[nodes.Node]:
+    """Return a paragraph that lists the items, and none if there are none."""
+    listed = [node for item in items for node in (nodes.Text(", "), item)][1:]
+    return [nodes.paragraph("", start, *listed, nodes.Text("."), classes=["library-uses"])] if listed else []
+
+
+def setup(app: Sphinx) -> ExtensionMetadata:
+    """Register the extension."""
+    app.connect("source-read", fill)
+    app.connect("autodoc-process-docstring", keep_prose, priority=400)  # before napoleon
+    app.connect("env-updated", collect, priority=600)  # once the executed notebooks are gathered
+    app.add_post_transform(LinkUses)
+    return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": False}
