@@ -1,6 +1,7 @@
 """Does the general mechanism give the right numbers for other sites, classes and central systems?"""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ TIMES = np.linspace(0, 2, 5)
 OPTIONS = {"atol": 1e-12, "rtol": 1e-12, "method": "vern9", "nsteps": 10**5}
 
 
-def by_qutip(model, baths, scaling):
+def by_qutip(model, baths, scaling, times=TIMES, **more):
     """The same problem with every site written out; `baths` lists (Sites, number) in order."""
     dims = [model.hamiltonian.shape[0]] + [s.hamiltonian.shape[0] for s, count in baths for _ in range(count)]
 
@@ -39,9 +40,8 @@ def by_qutip(model, baths, scaling):
         for A, B in sites.interactions:
             product = sum(at(A, k) for k in here) * sum(at(B, k) for k in here) / count
             H += (product + product.dag()) / 2
-    result = qutip.mesolve(
-        H, qutip.tensor(states), TIMES, c_ops=jumps, options={**OPTIONS, "store_states": True}
-    )
+    options = {**OPTIONS, "store_states": True, **more}
+    result = qutip.mesolve(H, qutip.tensor(states), times, c_ops=jumps, options=options)
     return np.array([s.ptrace(0).full() for s in result.states])
 
 
@@ -215,6 +215,20 @@ def test_interactions_in_the_limit_are_those_of_bosons():
     np.testing.assert_allclose(central_states(model, TIMES), [s.ptrace(0).full() for s in states], atol=1e-7)
 
 
+def test_pairs_pumped_beyond_threshold_are_not_trusted_to_a_small_cut():
+    # Low cuts blow up here; the extrapolated error must not take their distance for fast convergence.
+    sites = decaying(30, interactions=[(-1.8j * qutip.sigmap(), qutip.sigmap())], couplings=[])
+    model = CollectiveModel(hamiltonian=np.zeros((1, 1)), sites=sites, initial=np.ones((1, 1)))
+    moments = {
+        axis: Moment(site=s.full(), power=2) for axis, s in (("x", qutip.sigmax()), ("y", qutip.sigmay()))
+    }
+    late, exact = evolve(model, [30], moments, tolerance=1e-5), evolve(model, [30], moments, cut=44)
+    rest = steady_state(model, moments, tolerance=1e-5)
+    for axis in moments:
+        assert abs(late[axis][0] - exact[axis][0]) < 1e-5
+        assert abs(rest[axis] - exact[axis][0]) < 1e-5
+
+
 @pytest.mark.parametrize("scaling", [0.5, 1.0])
 def test_rates_that_change_in_time(scaling):
     def pulse(t):
@@ -224,6 +238,17 @@ def test_rates_that_change_in_time(scaling):
     model = CollectiveModel(**central(), sites=sites, scaling=scaling)
     witness = by_qutip(model, [(sites, 3)], scaling)
     np.testing.assert_allclose(central_states(model, TIMES), witness, atol=1e-8)
+
+
+def test_a_switch_in_a_long_silence():
+    times = np.linspace(0, 18, 181)  # the sites are at ⟨σz⟩ = 0 until shortly before the end
+    sites = decaying(2, jumps=[qutip.sigmam(), qutip.sigmap()], initial=np.eye(2) / 2)
+    switched = replace(sites, rates=[None, lambda t: 4.0 if 17.45 < t < 17.7 else 1.0])
+    model = CollectiveModel(**central(), sites=switched)
+    witness = by_qutip(model, [(switched, 2)], 0.5, times, max_step=0.05)
+    np.testing.assert_allclose(central_states(model, times), witness, atol=1e-7)
+    still = central_states(CollectiveModel(**central(), sites=sites), times)
+    assert np.abs(still - witness).max() > 0.01
 
 
 def test_constant_rates_are_the_same_however_written():

@@ -195,7 +195,7 @@ def test_one_mode_is_enough_for_noise_that_resets_the_site():
 @pytest.mark.parametrize("spin", SPINS)
 def test_the_coupling_reaches_one_mode_and_the_noise_the_others(spin):
     """4S real modes take part at N = ∞; two of them, x and y of one boson, meet the condensate."""
-    (weights,), _ = mode_weights(model(spin, math.inf), 0.0)
+    (weights,), _ = mode_weights(model(spin, math.inf))
     assert (weights > 0).sum() == 4 * spin
     assert (weights == 1).sum() == 2
 

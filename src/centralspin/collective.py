@@ -22,6 +22,8 @@ from .site import SAME_DIRECTION, OperatorBasis, chain, hermitian_pairs, in_refe
 REFERENCE_TOLERANCE = 1e-9
 #: Modes of a site are chosen by their weight in ω only if no level is emptier than this: it bounds their scales.
 LEAST_POPULATION = 1e-6
+#: Components of a Bloch vector, or of its velocity in units of the largest rate, below this are round-off.
+NOTHING = 1e-14
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,6 +253,23 @@ class SiteClass:
         """Whether the reference state changes in time."""
         scale = max(1.0, np.abs(self.lindbladian).max())
         return bool(self.rates) or bool(np.abs(self.velocity(self.reference())).max() > 1e-13 * scale)
+
+    def generic_reference(self) -> np.ndarray:
+        """A Bloch vector that vanishes only where r(t) vanishes for all times and all rates."""
+        r = self.reference()
+        if not self.moves():
+            return r
+        values = np.random.default_rng(0).uniform(0.1, 0.2, len(r))  # no two of them cancel
+        reached = np.abs(r) > NOTHING
+        scale = max(1.0, np.abs(self.lindbladian_parts).max(), np.abs(self.interactions).max(initial=0))
+        while True:
+            r1 = np.r_[1.0, np.where(reached, values, 0.0)]
+            changes = [part[1:] @ r1 for part in self.lindbladian_parts]
+            changes += [commutator[1:] @ r1 * (half[0] @ r1) for commutator, half in self.interactions]
+            further = reached | (np.abs(changes) > NOTHING * scale).any(axis=0)
+            if (further == reached).all():
+                return r1[1:]
+            reached = further
 
     def reference_at(self, times: np.ndarray) -> np.ndarray:
         """Bloch vectors r(t) of the reference state at the given times, shape (times, D)."""

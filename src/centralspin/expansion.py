@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from .collective import collective_model
+from .collective import CollectiveModel, Sites, collective_model
 from .errors import ArgumentError, increasing_times
 from .model import CentralSpinModel
+from .moments import Moment
 from .observables import RawMoments, check_observables, combine, needed_raw
-from .solve import check_options, check_tolerance
+from .solve import check_collective, check_options, check_tolerance
 from .symmetric_solver import as_moments, evolve_moments, raw_moments, stationary_moments
 from .trajectory import Trajectory
 
@@ -31,7 +33,7 @@ ABSENT = 1e3
 
 
 def expand(
-    model: CentralSpinModel,
+    model: CentralSpinModel | CollectiveModel,
     times: Sequence[float] | None,
     observables: Any = ("tau_x", "tau_y", "tau_z"),
     *,
@@ -47,9 +49,10 @@ def expand(
 
     Parameters
     ----------
-    model : CentralSpinModel
+    model : CentralSpinModel or CollectiveModel
         The problem; its N is ignored. The limit must exist: z = ½ with ⟨σ±⟩ = 0 in the bath, or z ≥ 1,
-        and 2z must be an integer.
+        and 2z must be an integer. Of a `CollectiveModel` with several classes N counts all sites, and every
+        class keeps the share of them that its `count` gives it.
     times : sequence of float, or None
         Increasing times ≥ 0; None expands the stationary state.
     observables, central_state, bath_bloch, tolerance
@@ -68,28 +71,29 @@ def expand(
     """
     tolerance = check_tolerance(tolerance)
     options = check_options("symmetric", options)
+    when: Any
     if abs(2 * model.scaling - round(2 * model.scaling)) > 1e-12:
         raise ArgumentError("scaling", "be a multiple of ½ for an expansion in N^{−1/2}", model.scaling)
+    if isinstance(model, CollectiveModel):
+        moments = check_collective(observables, "symmetric", central_state, bath_bloch)
+        when = math.inf if times is None else increasing_times(times)
+        (limit, half, first), details = _coefficients(
+            _enlarged(model), times, list(moments.values()), tolerance, options
+        )
+        _refuse_slow(list(moments), half, tolerance)
+        at_limit, coefficients = (dict(zip(moments, values.T, strict=True)) for values in (limit, first))
+        return _pair(when, at_limit, coefficients, details)
     names = check_observables(observables, model)
     raw = needed_raw(names)
     problem = collective_model(model.replace(N=LARGE), central_state, bath_bloch)
     site_class = problem.classes[0]
+    (limit, half, first), details = _coefficients(problem, times, as_moments(raw), tolerance, options)
+    _refuse_slow([str(key) for key in raw], half, tolerance)
+    when = math.inf if times is None else increasing_times(times)
     if times is None:
-        problem = collective_model(model.replace(N=LARGE))
-        site_class = problem.classes[0]
-        values, details = stationary_moments(problem, as_moments(raw), tolerance, orders=ORDERS, **options)
-        when: Any = math.inf
-        r = site_class.reference()
+        r = site_class.stationary()
     else:
-        when = increasing_times(times)
-        values, details = evolve_moments(problem, when, as_moments(raw), tolerance, orders=ORDERS, **options)
         r = site_class.reference_at(when) if site_class.moves() else site_class.reference()[None]
-    limit, half, first = np.split(values, len(ORDERS), axis=-1)
-    slow = [str(key) for i, key in enumerate(raw) if np.abs(half[..., i]).max() > ABSENT * tolerance]
-    if slow:
-        raise ArgumentError(
-            "observables", "approach their limits as 1/N", f"built on {', '.join(slow)}, which goes as 1/√N"
-        )
     base = raw_moments(raw, limit, r)
     infinite = model.replace(N=math.inf)
     at_limit = combine(names, base, infinite)
@@ -98,12 +102,49 @@ def expand(
     stepped = {key: base.values[key] + 1j * step * first[..., i] for i, key in enumerate(raw)}
     derivative = combine(names, RawMoments(stepped, base.about), infinite)
     coefficients = {name: np.imag(value) / step for name, value in derivative.items()}
-    if times is None:
-        at_limit = {name: float(np.real(v)) for name, v in at_limit.items()}
+    return _pair(when, at_limit, coefficients, details)
+
+
+def _pair(
+    when: Any, limit: dict[str, Any], coefficients: dict[str, Any], details: dict[str, Any]
+) -> tuple[Trajectory, Trajectory]:
+    if np.ndim(when) == 0:  # stationary
+        limit = {name: float(np.real(v)) for name, v in limit.items()}
         coefficients = {name: float(v) for name, v in coefficients.items()}
-    return Trajectory(when, at_limit, "expansion", details), Trajectory(
-        when, coefficients, "expansion", details
-    )
+    return Trajectory(when, limit, "expansion", details), Trajectory(when, coefficients, "expansion", details)
+
+
+def _enlarged(model: CollectiveModel) -> CollectiveModel:
+    """The same model with so many sites that no cut reaches their number."""
+    sites = (model.sites,) if isinstance(model.sites, Sites) else tuple(model.sites)
+    counts = [1 if s.count == math.inf else s.count for s in sites]
+    factor = math.ceil(LARGE / min(counts))
+    return replace(model, sites=[replace(s, count=factor * n) for s, n in zip(sites, counts, strict=True)])
+
+
+def _coefficients(
+    problem: CollectiveModel,
+    times: Any,
+    moments: Sequence[Moment],
+    tolerance: float,
+    options: dict[str, Any],
+) -> tuple[list[np.ndarray], dict[str, Any]]:
+    """Coefficients of N^0, N^{−1/2} and N^{−1} of moments, in time or at stationarity."""
+    if times is None:
+        values, details = stationary_moments(problem, moments, tolerance, orders=ORDERS, **options)
+    else:
+        values, details = evolve_moments(
+            problem, increasing_times(times), moments, tolerance, orders=ORDERS, **options
+        )
+    return np.split(values, len(ORDERS), axis=-1), details
+
+
+def _refuse_slow(names: Sequence[str], half: np.ndarray, tolerance: float) -> None:
+    slow = [name for i, name in enumerate(names) if np.abs(half[..., i]).max() > ABSENT * tolerance]
+    if slow:
+        raise ArgumentError(
+            "observables", "approach their limits as 1/N", f"built on {', '.join(slow)}, which goes as 1/√N"
+        )
 
 
 def corrected(limit: Trajectory, coefficient: Trajectory, N: float) -> Trajectory:

@@ -41,16 +41,12 @@ class Generator:
         The problem; classes of infinite count are taken to their limit N = ∞.
     cut : int
         The largest weighted number of excitations.
-    horizon : float
-        The last time at which the generator will be asked for; it only matters for a moving reference.
     order : int, optional
         Take the coefficient of N^{−order/2} of the generator instead of its value at N, where N is the number
         of all sites and every class keeps its share of them.
     """
 
-    def __init__(
-        self, model: CollectiveModel, cut: int, horizon: float = 0.0, order: int | None = None
-    ) -> None:
+    def __init__(self, model: CollectiveModel, cut: int, order: int | None = None) -> None:
         self.model = model
         self.order = order
         self.references = [c.reference() for c in model.classes]
@@ -59,7 +55,7 @@ class Generator:
         total = sum(c.count for c in model.classes)
         self.shares = [c.count / total if total < math.inf else 1.0 for c in model.classes]
         self._dc2 = model.central_basis.size
-        self.weights, active = mode_weights(model, horizon)
+        self.weights, active = mode_weights(model)
         self.space = SymmetricSpace(self.weights, [c.count for c in model.classes], cut)
         self.size = self.space.size * self._dc2
         self._assemble(active)
@@ -206,7 +202,7 @@ def rounded(M: np.ndarray) -> np.ndarray:
     return np.where(np.abs(M) < ROUND_OFF * np.abs(M).max(initial=0), 0.0, M)
 
 
-def mode_weights(model: CollectiveModel, horizon: float) -> tuple[list[np.ndarray], list[list[np.ndarray]]]:
+def mode_weights(model: CollectiveModel) -> tuple[list[np.ndarray], list[list[np.ndarray]]]:
     """Weights of the modes of every class, and which matrix elements are ever non-zero.
 
     A mode that the coupling exchanges directly with the condensate has weight 1; one such excitation is worth
@@ -217,13 +213,8 @@ def mode_weights(model: CollectiveModel, horizon: float) -> tuple[list[np.ndarra
     """
     weights, active = [], []
     for site_class in model.classes:
-        references = site_class.reference()[None]
-        if site_class.moves():
-            references = site_class.reference_at(np.linspace(0, horizon, 7))
-        # Every part of the Lindbladian counts: the rate of one may vanish at the sampled times only.
-        pairs = [
-            site_matrices(site_class, r, part) for r in references for part in site_class.lindbladian_parts
-        ]
+        r = site_class.generic_reference()
+        pairs = [site_matrices(site_class, r, part) for part in site_class.lindbladian_parts]
         local = np.any([p[0] != 0 for p in pairs], axis=0)
         coupled = np.any([p[1] != 0 for p in pairs], axis=0)
         if site_class.count == math.inf:
@@ -235,9 +226,7 @@ def mode_weights(model: CollectiveModel, horizon: float) -> tuple[list[np.ndarra
         created = exchanged[1:, 0].copy()
         reached = created.copy()
         hops = local[1:, 1:] | exchanged[1:, 1:]
-        for K, P in (
-            pair for r in references for pair in rounded(in_reference_basis(site_class.interactions, r))
-        ):
+        for K, P in rounded(in_reference_basis(site_class.interactions, r)):
             # Two excitations at once, or one out of the condensate while another one hops.
             K, P = K != 0, P != 0
             if K[1:, 0].any() and P[1:, 0].any():
@@ -249,7 +238,7 @@ def mode_weights(model: CollectiveModel, horizon: float) -> tuple[list[np.ndarra
         for _ in range(len(reached)):
             reached |= (hops & reached[None, :]).any(axis=1)
         direct = created | exchanged[0, 1:]
-        indirect = max(2, round(math.log(min(site_class.count, 1e9)) / 2))
+        indirect = indirect_weight(site_class.count)
         weight = np.where(reached, np.where(direct, 1, indirect), 0)
         rates = np.abs([p[0][1:, 1:] for p in pairs]).max(axis=0)
         near = direct & reached
@@ -261,3 +250,8 @@ def mode_weights(model: CollectiveModel, horizon: float) -> tuple[list[np.ndarra
         weights.append(weight)
         active.append([local, coupled])
     return weights, active
+
+
+def indirect_weight(size: float) -> int:
+    """Weight of a mode that is reached with an amplitude of order 1/√N, see `mode_weights`."""
+    return max(2, round(math.log(min(size, 1e9)) / 2))

@@ -10,10 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from .errors import hermitian_matrix
 from .generator import Generator, rounded
 from .site import in_reference_basis
 from .symmetric import SymmetricSpace, condensate_factor
@@ -27,21 +29,31 @@ class Moment:
     ----------
     central : ndarray or None
         The Hermitian operator A; None is the identity.
-    site : ndarray or None
-        The Hermitian operator B of one site; None with `power` 0 leaves the bath alone.
+    site : ndarray, sequence of ndarrays, or None
+        The Hermitian operator B of one site; None with `power` 0 leaves the bath alone. A sequence has one
+        operator (or None) for every class of sites, and the sum runs over all classes.
     power : int
         The power p.
     scaling : float
         The exponent s.
     site_class : int
-        Which class of sites B belongs to.
+        Which class of sites a single B belongs to; N is its number of sites, in every class its own.
     """
 
     central: np.ndarray | None = None
-    site: np.ndarray | None = None
+    site: Any = None
     power: int = 0
     scaling: float = 0.5
     site_class: int = 0
+
+    def per_class(self) -> dict[int, np.ndarray]:
+        """The operator B of every class that takes part."""
+        operators = {self.site_class: self.site} if _is_operator(self.site) else dict(enumerate(self.site))
+        return {index: hermitian_matrix("site", B) for index, B in operators.items() if B is not None}
+
+
+def _is_operator(value: Any) -> bool:
+    return callable(getattr(value, "full", None)) or (isinstance(value, np.ndarray) and value.ndim == 2)
 
 
 class Readout:
@@ -66,7 +78,7 @@ class Readout:
         position = generator.space.find(small.occupations)
         self._inside = position >= 0
         self._position = position[self._inside]
-        kinds = {(m.site_class, m.scaling) for m in moments if m.power}
+        kinds = {(index, m.scaling) for m in moments if m.power for index in m.per_class()}
         self._lifts = {kind: [self._lift(*kind, order) for order in self._orders()] for kind in kinds}
 
     def _orders(self) -> list[int | None]:
@@ -92,16 +104,16 @@ class Readout:
         generator = self._generator
         references = generator.references if references is None else references
         basis = generator.model.central_basis
-        done: dict[tuple[int, float, bytes], list[list[np.ndarray]]] = {}
+        done: dict[Any, list[list[np.ndarray]]] = {}
         dense = np.zeros((len(self._moments), generator.space.size, basis.size))
         for index, m in enumerate(self._moments):
             central = np.eye(1, basis.size)[0] if m.central is None else basis.expectation(m.central).real
             bath = self._start()
             if m.power:
-                key = (m.site_class, m.scaling, np.asarray(m.site).tobytes())
+                key = (m.scaling, *((index, B.tobytes()) for index, B in m.per_class().items()))
                 powers = done.setdefault(key, [bath])
                 while len(powers) <= m.power:
-                    powers.append(self._apply(m, references[m.site_class], powers[-1]))
+                    powers.append(self._apply(m, references, powers[-1]))
                 bath = powers[m.power]
             dense[index, self._position] = np.multiply.outer(bath[-1][self._inside], central)
         return csr_matrix(dense.reshape(len(self._moments), generator.size))
@@ -112,18 +124,19 @@ class Readout:
         series[0][0] = 1.0
         return series
 
-    def _apply(self, moment: Moment, r: np.ndarray, series: list[np.ndarray]) -> list[np.ndarray]:
+    def _apply(
+        self, moment: Moment, references: Sequence[np.ndarray], series: list[np.ndarray]
+    ) -> list[np.ndarray]:
         """Multiply rows by the lift of ½{B − b, ·}."""
-        site_class = self._generator.model.classes[moment.site_class]
-        M = in_reference_basis(site_class.basis.anticommutator(np.asarray(moment.site)) / 2, r)
-        M = rounded(M - M[0, 0] * np.eye(len(M)))
-        lifts = self._lifts[moment.site_class, moment.scaling]
-        result = []
-        for order in range(len(series)):
-            total = np.zeros(self._small.size)
-            for i in range(order + 1):
-                rows, columns, values, entries = lifts[order - i]
-                weights = series[i][rows] * values * M.ravel()[entries]
-                total += np.bincount(columns, weights, minlength=self._small.size)
-            result.append(total)
+        result = [np.zeros(self._small.size) for _ in series]
+        for index, B in moment.per_class().items():
+            M = self._generator.model.classes[index].basis.anticommutator(B) / 2
+            M = in_reference_basis(M, references[index])
+            M = rounded(M - M[0, 0] * np.eye(len(M)))
+            lifts = self._lifts[index, moment.scaling]
+            for order in range(len(series)):
+                for i in range(order + 1):
+                    rows, columns, values, entries = lifts[order - i]
+                    weights = series[i][rows] * values * M.ravel()[entries]
+                    result[order] += np.bincount(columns, weights, minlength=self._small.size)
         return result

@@ -23,6 +23,10 @@ METHODS: dict[str, tuple[str, str]] = {
     "full_space": ("full_space", "the whole 2^(N+1)-dimensional space by QuTiP, N ≤ 6"),
     "spin_boson": ("spin_boson", "the emergent model of Eq. (9) in Fock space by QuTiP, N = ∞ and z = ½"),
     "mean_field": ("mean_field", "product states, no correlations"),
+    "cumulants": (
+        "cumulants",
+        "moments closed by neglecting joint cumulants above an order, any N and N = ∞",
+    ),
 }
 
 
@@ -52,11 +56,11 @@ def evolve(
     bath_bloch : sequence of 3 floats, optional
         Initial Bloch vector of every bath spin; None is the stationary state of its own dynamics, Ω_SS.
     method : str
-        "symmetric" (default), "dicke", "full_space", "spin_boson" or "mean_field".
+        "symmetric" (default), "dicke", "full_space", "spin_boson", "mean_field" or "cumulants".
     tolerance : float
         Largest absolute error of the raw moments, for integration and truncation together.
     **options
-        Of method "symmetric": `cut` (use this cut unchecked) and `memory_budget` (bytes).
+        Of method "symmetric": `cut` (use this cut unchecked) and `memory_budget` (bytes); of "cumulants": `order`.
 
     Returns
     -------
@@ -72,8 +76,7 @@ def evolve(
     times_array = increasing_times(times)
     tolerance = check_tolerance(tolerance)
     if isinstance(model, CollectiveModel):
-        _collective_arguments(method, central_state, bath_bloch)
-        moments = _moments(observables)
+        moments = check_collective(observables, method, central_state, bath_bloch)
         from .symmetric_solver import evolve_moments
 
         moved, details = evolve_moments(
@@ -111,8 +114,7 @@ def steady_state(
     """Return expectation values in the stationary state; the parameters are those of `evolve`."""
     tolerance = check_tolerance(tolerance)
     if isinstance(model, CollectiveModel):
-        _collective_arguments(method, "up", None)
-        moments = _moments(observables)
+        moments = check_collective(observables, method)
         from .symmetric_solver import stationary_moments
 
         found, details = stationary_moments(
@@ -165,7 +167,7 @@ def _method(name: Any) -> Any:
 
 def check_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a method, or raise `ArgumentError` if it does not know one."""
-    known = {"cut", "memory_budget"} if method == "symmetric" else set()
+    known = {"symmetric": {"cut", "memory_budget"}, "cumulants": {"order"}}.get(method, set())
     for name in options:
         if name not in known:
             allowed = ", ".join(sorted(known)) or "nothing"
@@ -193,7 +195,10 @@ def _require_model(model: Any) -> None:
         raise ArgumentError("model", "be a CentralSpinModel or a CollectiveModel", repr(model))
 
 
-def _collective_arguments(method: str, central_state: Any, bath_bloch: Any) -> None:
+def check_collective(
+    observables: Any, method: str, central_state: Any = "up", bath_bloch: Any = None
+) -> dict[str, Moment]:
+    """Return the moments to read from a `CollectiveModel`, or raise if an argument does not apply to it."""
     if method != "symmetric":
         raise ArgumentError("method", 'be "symmetric" for a CollectiveModel', repr(method))
     if bath_bloch is not None or not (isinstance(central_state, str) and central_state == "up"):
@@ -202,9 +207,6 @@ def _collective_arguments(method: str, central_state: Any, bath_bloch: Any) -> N
             "be left out for a CollectiveModel, which carries its initial states",
             central_state,
         )
-
-
-def _moments(observables: Any) -> dict[str, Moment]:
     if not isinstance(observables, Mapping) or not observables:
         raise ArgumentError(
             "observables",
@@ -219,4 +221,12 @@ def _moments(observables: Any) -> dict[str, Moment]:
     }
 
 
-__all__ = ["METHODS", "central_states", "check_options", "check_tolerance", "evolve", "steady_state"]
+__all__ = [
+    "METHODS",
+    "central_states",
+    "check_collective",
+    "check_options",
+    "check_tolerance",
+    "evolve",
+    "steady_state",
+]

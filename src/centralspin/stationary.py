@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from typing import Any
 
@@ -53,7 +54,9 @@ class StationarySolver:
         if blocks is not None and L.shape[0] > DIRECT:
             inside = blocks[rows] == blocks[cols]
             part = coo_matrix((data[inside], (rows[inside], cols[inside])), shape=L.shape)
-            self._preconditioner = _factorise(part)
+            # A block alone may be singular where the whole is not.
+            with contextlib.suppress(ConvergenceError):
+                self._preconditioner = _factorise(part)
 
     def solve(self, source: np.ndarray, trace: float = 0.0) -> np.ndarray:
         """Return v with L v = source and the given trace."""

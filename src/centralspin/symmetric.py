@@ -79,10 +79,14 @@ class SymmetricSpace:
             n[:, mode] = np.arange(len(n)) - np.repeat(ends - room - 1, room + 1)
             spent = n @ self.weights
         # Keys order the states lexicographically, mode 0 slowest, exactly as they were made.
-        radices = [cut // int(w) + 1 if w else 1 for w in self.weights]
-        if math.prod(radices) >= 2**63:
+        self._sizes = np.array([min(size, cut) for size in sizes], dtype=np.int64)
+        largest = np.minimum(cut // np.maximum(self.weights, 1), self._sizes[self.class_of]) * (
+            self.weights > 0
+        )
+        radix = [int(x) + 1 for x in largest]
+        if math.prod(radix) >= 2**63:
             raise OverflowError(f"{modes} modes cut at {cut} have more states than a 64-bit key can name.")
-        self._strides = np.array([math.prod(radices[i + 1 :]) for i in range(modes)], dtype=np.int64)
+        self._strides = np.array([math.prod(radix[i + 1 :]) for i in range(modes)])
         self.occupations = n
         self._keys = n @ self._strides
         self.size = len(n)
@@ -104,6 +108,8 @@ class SymmetricSpace:
     def find(self, occupations: np.ndarray) -> np.ndarray:
         """Indices of the given occupations, −1 where the cut leaves them out."""
         inside = (occupations @ self.weights <= self.cut) & ~(occupations[:, ~self._kept].any(axis=1))
+        for site_class, size in enumerate(self._sizes):
+            inside &= occupations[:, self.class_of == site_class].sum(axis=1) <= size
         keys = np.where(inside, occupations @ self._strides, 0)
         index = np.minimum(np.searchsorted(self._keys, keys), self.size - 1)
         return np.where(inside & (self._keys[index] == keys), index, -1)
@@ -130,17 +136,16 @@ class SymmetricSpace:
             key += self._strides[i]
         valid = squared > 0
         columns = states[valid]
-        # A target beyond the cut is dropped; its key may coincide with that of another state, so compare shells.
+        # A target beyond the cut, or in a class that is full, is dropped; its key may be that of another state.
         shell = self.shell()[valid]
         if source:
             shell = shell - self.weights[j]
         if to:
             shell = shell + self.weights[i]
         rows = np.searchsorted(self._keys, key[valid])
-        inside = (shell <= self.cut) & (rows < self.size)
+        room = depleted[valid] + (not source) <= self._sizes[site_class]
+        inside = (shell <= self.cut) & room
         rows, columns = rows[inside], columns[inside]
-        found = self._keys[rows] == key[columns]  # a full class has no room for another excitation
-        rows, columns = rows[found], columns[found]
         # b_0 acts on n_0 = N − |n|; b_0† makes n_0 + 1 = N − (|n| − 1).
         taken = depleted[columns] - (0 if to else 1)
         return Hop(rows, columns, np.sqrt(squared[columns]), taken, 0 if to and source else 1)

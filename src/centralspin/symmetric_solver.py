@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from scipy.sparse import bmat, csr_matrix
 
+from . import dark_modes
 from .collective import CollectiveModel, Sites, collective_model
+from .dark_modes import RotatedGenerator, RotatedReadout
 from .errors import ArgumentError, TruncationError
 from .evolution import evolve_linear, evolve_time_dependent, largest_step
 from .generator import Generator, mode_weights
@@ -22,10 +24,12 @@ from .symmetric import SymmetricSpace
 
 #: Cuts grow by 4, or by this factor if that is more, until the estimated error meets the tolerance.
 GROWTH = 1.2
-#: The error of a cut is extrapolated from the last two changes, d₁ then d₂, as SAFETY d₂²/d₁ (never above d₂).
+#: The error of a cut is extrapolated from the last two changes, d₁ then d₂, as SAFETY d₂²/d₁ (never above d₂); a
+#: d₁ above the values themselves comes from a cut that was useless, and is taken to be as large as they are.
 SAFETY = 10
-#: The first cut that is tried; it must hold the highest moment that is read out.
-FIRST_CUT = 8
+#: The first cut that is tried, in the fluctuation regime and where mean field holds; twice the highest moment
+#: that is read out if that is more.
+FIRST_CUT = {"fluctuations": 8, "mean field": 4}
 #: Measured peak memory per unknown while assembling and stepping (generator, Taylor terms, temporaries).
 BYTES_PER_UNKNOWN = 1500
 #: Default for the memory that one run may take.
@@ -102,15 +106,24 @@ def evolve_moments(
 
     With `orders` = (0, 1, …, l) their coefficients of N^0, N^{−1/2}, …, N^{−l/2} one after the other.
     """
-    horizon = float(times[-1])
 
     def run(cut: int) -> tuple[np.ndarray, Generator]:
-        generators = [Generator(model, cut, horizon, order) for order in orders]
+        generators = [_generator(model)(model, cut, order) for order in orders]
         return _propagate(generators, moments, times, tolerance), generators[0]
 
-    return _converge(
-        model, run, moments, tolerance, horizon, cut, memory_budget, BYTES_PER_UNKNOWN * len(orders)
-    )
+    return _converge(model, run, moments, tolerance, cut, memory_budget, BYTES_PER_UNKNOWN * len(orders))
+
+
+def _generator(model: CollectiveModel) -> type[Generator]:
+    """The representation that suits the model."""
+    return RotatedGenerator if dark_modes.applies(model) else Generator
+
+
+def _readouts(generators: Sequence[Generator], moments: Sequence[Moment]) -> list[Readout]:
+    return [
+        RotatedReadout(g, moments) if isinstance(g, RotatedGenerator) else Readout(g, moments)
+        for g in generators
+    ]
 
 
 def _propagate(
@@ -122,24 +135,25 @@ def _propagate(
     the state obey v̇_l = Σ_i L_{l−i} v_i, one block-triangular equation.
     """
     first = generators[0]
-    readouts = [Readout(generator, moments) for generator in generators]
+    readouts = _readouts(generators, moments)
     v = np.concatenate([first.initial(), np.zeros((len(generators) - 1) * first.size)])
-
-    def matrix(references: list[np.ndarray] | None = None, time: float = 0.0) -> csr_matrix:
-        return _triangular([generator.matrix(references, time) for generator in generators])
 
     def rows(references: list[np.ndarray] | None = None) -> csr_matrix:
         return _triangular([readout.rows(references) for readout in readouts])
 
     if not first.moving:
-        return evolve_linear(matrix(), v, times, rows(), tolerance)
+        matrix = _triangular([generator.matrix() for generator in generators])
+        return evolve_linear(matrix, v, times, rows(), tolerance)
     # The references obey their own equation; they are stepped together with the state they carry.
     splits = np.cumsum([len(v), *(len(r) for r in first.references)])[:-1]
 
     def derivative(time: float, y: np.ndarray) -> np.ndarray:
         state, *references = np.split(y, splits)
         moved = [c.velocity(r, time) for c, r in zip(first.model.classes, references, strict=True)]
-        return np.concatenate([matrix(references, time) @ state, *moved])
+        L = [generator.matrix(references, time) for generator in generators]
+        v = np.split(state, len(L))
+        changed = [sum(L[l - i] @ v[i] for i in range(l + 1)) for l in range(len(L))]
+        return np.concatenate([*changed, *moved])
 
     values = []
     start = np.concatenate([v, *first.references])
@@ -182,18 +196,18 @@ def stationary_moments(
         )
 
     def run(cut: int) -> tuple[np.ndarray, Generator]:
-        generators = [Generator(model, cut, order=order) for order in orders]
+        generators = [_generator(model)(model, cut, order) for order in orders]
         first = generators[0]
         matrices = [generator.matrix() for generator in generators]
         solver = StationarySolver(matrices[0], np.eye(1, first.size)[0], blocks=first.blocks())
         states = [solver.stationary()]
         for l in range(1, len(orders)):  # L_0 v_l = −Σ_{i<l} L_{l−i} v_i, without trace
             states.append(solver.solve(-sum(matrices[l - i] @ states[i] for i in range(l))))
-        rows = _triangular([Readout(generator, moments).rows() for generator in generators])
+        rows = _triangular([readout.rows() for readout in _readouts(generators, moments)])
         return rows @ np.concatenate(states), first
 
     bytes_per_unknown = BYTES_PER_UNKNOWN + LU_BYTES_PER_UNKNOWN * 10
-    return _converge(model, run, moments, tolerance, 0.0, cut, memory_budget, bytes_per_unknown)
+    return _converge(model, run, moments, tolerance, cut, memory_budget, bytes_per_unknown)
 
 
 def _converge(
@@ -201,23 +215,26 @@ def _converge(
     run: Callable[[int], tuple[np.ndarray, Generator]],
     moments: Sequence[Moment],
     tolerance: float,
-    horizon: float,
     fixed_cut: int | None,
     memory_budget: float,
     bytes_per_unknown: float,
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    weights, _ = mode_weights(model, horizon)
-    complete = SymmetricSpace.complete_cut(weights, [c.count for c in model.classes])
+    if _generator(model) is RotatedGenerator:
+        weights, sizes = [dark_modes.rotation(model)[1]], [math.inf]
+    else:
+        weights, sizes = mode_weights(model)[0], [c.count for c in model.classes]
+    complete = SymmetricSpace.complete_cut(weights, sizes)
     highest = max((m.power for m in moments), default=0)
-    cut = FIRST_CUT if fixed_cut is None else fixed_cut
+    first = FIRST_CUT["mean field" if model.scaling >= 1 else "fluctuations"]
+    cut = first if fixed_cut is None else fixed_cut
     cut = int(min(max(cut, 2 * highest if fixed_cut is None else highest), complete))
     previous, change, error = None, math.inf, math.inf
     while True:
-        unknowns = count_states(weights, cut) * model.central_basis.size
+        unknowns = count_states(weights, sizes, cut) * model.central_basis.size
         needed = unknowns * bytes_per_unknown
         if needed > memory_budget:
             which = "first" if previous is None else "next"
-            miss = "" if previous is None else f", and the cut before it is off by about {error:.2g}"
+            miss = "" if error == math.inf else f", and the cut before it is off by about {error:.2g}"
             raise TruncationError(
                 f"The tolerance {tolerance:g} is not met within the memory budget of {memory_budget / 1e9:.3g} GB: "
                 f"the {which} cut {cut} needs about {needed / 1e9:.3g} GB ({unknowns:,} unknowns){miss}."
@@ -226,6 +243,8 @@ def _converge(
         exact = bool(cut >= complete)
         if previous is not None:
             before, change = change, float(np.abs(values - previous).max())
+            if math.isfinite(before):
+                before = min(before, float(np.abs(values).max()))
             shrinks = math.isfinite(before) and before > 0
             error = change * min(1.0, SAFETY * change / before) if shrinks else change
         if exact:
@@ -237,12 +256,14 @@ def _converge(
         cut = int(min(max(cut + 4, math.ceil(cut * GROWTH)), complete))
 
 
-def count_states(weights: Sequence[np.ndarray], cut: int) -> int:
-    """Number of occupations with Σ w_i n_i ≤ cut, counted without listing them."""
-    ways = np.zeros(cut + 1)
-    ways[0] = 1
-    for weight in np.concatenate([np.asarray(w) for w in weights]):
-        if weight:
-            for start in range(weight):  # unlimited occupation of one mode: a running sum with stride w
-                ways[start::weight] = np.cumsum(ways[start::weight])
-    return int(ways.sum())
+def count_states(weights: Sequence[np.ndarray], sizes: Sequence[float], cut: int) -> int:
+    """Number of occupations with Σ w_i n_i ≤ cut and |n| of every class ≤ its size, counted without listing them."""
+    total = np.eye(1, cut + 1)[0]
+    for of_class, size in zip(weights, sizes, strict=True):
+        ways = np.zeros((int(min(size, cut)) + 1, cut + 1))  # by occupation and weighted occupation
+        ways[0, 0] = 1
+        for weight in (w for w in of_class if 0 < w <= cut):
+            for occupation in range(1, len(ways)):
+                ways[occupation, weight:] += ways[occupation - 1, : cut + 1 - weight]
+        total = np.convolve(total, ways.sum(axis=0))[: cut + 1]
+    return int(total.sum())
