@@ -47,12 +47,6 @@ def test_the_basis_holds_every_allowed_occupation_once(weights, sizes, cut):
     assert space.find(np.full((1, len(modes)), cut + 1)) == -1
 
 
-def test_modes_that_are_left_out_or_heavy_do_not_use_up_the_keys():
-    """Fifteen modes cut at 20 would overflow 64 bits if each could be excited 20 times."""
-    space = SymmetricSpace([[1, 1] + [0] * 6 + [10] * 7], [math.inf], 20)
-    np.testing.assert_array_equal(space.find(space.occupations), np.arange(space.size))
-
-
 @given(
     st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=3), min_size=1, max_size=3),
     st.lists(st.sampled_from([1, 2, 5, math.inf]), min_size=3, max_size=3),
@@ -63,6 +57,14 @@ def test_states_are_counted_without_listing_them(weights, sizes, cut):
     assert (
         count_states([np.array(w) for w in weights], sizes, cut) == SymmetricSpace(weights, sizes, cut).size
     )
+
+
+def test_modes_that_are_left_out_or_heavy_do_not_use_up_the_keys():
+    """Fifteen modes cut at 20 would overflow 64 bits if each could be excited 20 times."""
+    space = SymmetricSpace([[1, 1] + [0] * 6 + [10] * 7], [math.inf], 20)
+    np.testing.assert_array_equal(space.find(space.occupations), np.arange(space.size))
+    with pytest.raises(OverflowError, match="15 modes cut at 20"):
+        SymmetricSpace([[1] * 15], [math.inf], 20)
 
 
 @pytest.mark.parametrize(("levels", "N"), [(2, 3), (2, 5), (3, 2)])

@@ -20,10 +20,10 @@ from .site import SAME_DIRECTION, OperatorBasis, chain, hermitian_pairs, in_refe
 
 #: Accuracy of the moving reference where it is followed for itself.
 REFERENCE_TOLERANCE = 1e-9
-#: Modes of a site are chosen by their weight in ω only if no level is emptier than this: it bounds their scales.
-LEAST_POPULATION = 1e-6
 #: Components of a Bloch vector, or of its velocity in units of the largest rate, below this are round-off.
 NOTHING = 1e-14
+#: Modes of a site are chosen by their weight in ω only if no level is emptier than this: it bounds their scales.
+LEAST_POPULATION = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,7 +43,7 @@ DEFAULT_ORDER = 2
 #: Beyond this size of any unknown the closed equations have diverged; exact moments are of order 1.
 DIVERGED = 1e6
 #: Stationarity is sought in steps of so many slowest local relaxation times, and for so many of them at most.
-RELAXATION_STEP, LONGEST_RELAXATION = 20.0, 400.0
+RELAXATION_STEP, LONGEST_RELAXATION = 10.0, 400.0
 
 
 class DivergenceError(ConvergenceError):

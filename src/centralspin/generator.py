@@ -238,8 +238,7 @@ def mode_weights(model: CollectiveModel) -> tuple[list[np.ndarray], list[list[np
         for _ in range(len(reached)):
             reached |= (hops & reached[None, :]).any(axis=1)
         direct = created | exchanged[0, 1:]
-        indirect = indirect_weight(site_class.count)
-        weight = np.where(reached, np.where(direct, 1, indirect), 0)
+        weight = np.where(reached, np.where(direct, 1, indirect_weight(site_class.count)), 0)
         rates = np.abs([p[0][1:, 1:] for p in pairs]).max(axis=0)
         near = direct & reached
         while (front := (rates[:, near] > 0).any(axis=1) & ~near).any():

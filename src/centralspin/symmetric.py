@@ -64,6 +64,13 @@ class SymmetricSpace:
         self.first = np.cumsum([0, *(len(w) for w in weights)])
         self.weights = np.concatenate([np.asarray(w, dtype=np.int64) for w in weights])
         modes = len(self.weights)
+        self._sizes = np.array([min(size, cut) for size in sizes], dtype=np.int64)
+        largest = np.minimum(cut // np.maximum(self.weights, 1), self._sizes[self.class_of]) * (
+            self.weights > 0
+        )
+        radix = [int(x) + 1 for x in largest]
+        if math.prod(radix) >= 2**63:
+            raise OverflowError(f"{modes} modes cut at {cut} have more states than a 64-bit key can name.")
         n = np.zeros((1, modes), dtype=np.int64)
         spent = np.zeros(1, dtype=np.int64)
         for mode in range(modes):  # append every allowed occupation of one mode after the other
@@ -79,13 +86,6 @@ class SymmetricSpace:
             n[:, mode] = np.arange(len(n)) - np.repeat(ends - room - 1, room + 1)
             spent = n @ self.weights
         # Keys order the states lexicographically, mode 0 slowest, exactly as they were made.
-        self._sizes = np.array([min(size, cut) for size in sizes], dtype=np.int64)
-        largest = np.minimum(cut // np.maximum(self.weights, 1), self._sizes[self.class_of]) * (
-            self.weights > 0
-        )
-        radix = [int(x) + 1 for x in largest]
-        if math.prod(radix) >= 2**63:
-            raise OverflowError(f"{modes} modes cut at {cut} have more states than a 64-bit key can name.")
         self._strides = np.array([math.prod(radix[i + 1 :]) for i in range(modes)])
         self.occupations = n
         self._keys = n @ self._strides
