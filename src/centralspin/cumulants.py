@@ -33,7 +33,7 @@ from scipy.integrate import solve_ivp
 
 from .collective import CollectiveModel, collective_model
 from .errors import ArgumentError, ConvergenceError
-from .generator import ROUND_OFF, site_matrices
+from .generator import rounded, site_matrices
 from .model import PAULI, CentralSpinModel
 from .observables import Raw, RawMoments
 from .site import in_reference_basis
@@ -186,8 +186,7 @@ class Hierarchy:
                 continue
             power, scaling = (1, 1.0) if kind == "m" else (argument, 0.5)
             M = in_reference_basis(self._sites.basis.anticommutator(PAULI[axis]) / 2, r)
-            M -= M[0, 0] * np.eye(len(M))
-            M[np.abs(M) < ROUND_OFF] = 0
+            M = rounded(M - M[0, 0] * np.eye(len(M)))
             prepared, moment = self.prepare(M, scaling), u
             for _ in range(power):  # the trace of ½{S − N r, ·} applied `power` times
                 moment = self.act(prepared, moment)
