@@ -133,3 +133,20 @@ def test_library_and_chapters_lead_to_each_other(pages: dict[Path, Page]) -> Non
         for name in set(names) & set(centralspin.__all__):
             assert f"reference.html#centralspin.{name}" in page.links
             assert f"{chapter}.html" in reference.links
+
+
+def test_every_figure_offers_picture_and_data(pages: dict[Path, Page]) -> None:
+    drawings = set()
+    for name in Book().chapters():
+        page = pages[(SITE / "book" / f"{name}.html").resolve()]
+        for cell in Book().read(name).cells:
+            figure = cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
+            if figure:
+                assert figure in page.targets
+                table = SITE / "data" / f"{figure}.csv"
+                assert table.exists() == (f"../data/{figure}.csv" in page.links)
+                if not table.exists():
+                    drawings.add(figure)
+                    assert '"off"' in cell.source, f"{figure} must offer its data, unless it is a drawing"
+        assert sum(link.endswith(".svg") for link in page.links) == len(page.images)
+    assert len(list((SITE / "data").iterdir())) > len(drawings)

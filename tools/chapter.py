@@ -72,6 +72,7 @@ def render(book: Book, chapter: str, folder: Path) -> None:
             "ledger_claims": str(book.claims),
             "ledger_complete": False,
             "ledger_downloads": "",
+            "figure_data": "",
             "html_theme_options.use_download_button": False,
         }
         status = build_sphinx(

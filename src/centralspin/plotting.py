@@ -9,6 +9,9 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 from cycler import cycler
+from matplotlib.figure import Figure
+
+from . import figure_data
 
 #: Colour-blind-safe colours of Okabe and Ito, ordered so that neighbours also differ in lightness.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -19,7 +22,10 @@ WIDTH = 8.0
 
 
 def use_style() -> None:
-    """Set matplotlib's defaults: vector output, readable sizes, the palette above with line styles."""
+    """Set matplotlib's defaults: vector output, readable sizes, the palette above with line styles.
+
+    In a notebook every figure then carries the numbers it shows beside its picture, see `figure_data`.
+    """
     mpl.rcParams.update(
         {
             "figure.dpi": 110,
@@ -39,10 +45,14 @@ def use_style() -> None:
         }
     )
     try:
+        from IPython.core.getipython import get_ipython
         from matplotlib_inline.backend_inline import set_matplotlib_formats
-    except ImportError:  # outside a notebook
+    except ImportError:
         return
     set_matplotlib_formats("svg")  # type: ignore[no-untyped-call]
+    shell: Any = get_ipython()
+    if shell is not None:  # in a notebook
+        shell.display_formatter.mimebundle_formatter.for_type(Figure, figure_data.bundle)
 
 
 def panels(rows: int, columns: int, height: float = 2.9, **options: Any) -> tuple[Any, Any]:
