@@ -65,7 +65,7 @@ def write(root: Path, more: str = "", expected: int = 1) -> Book:
     )
     (root / "_config.yml").write_text(
         "only_build_toc_files: true\nexecute: {execute_notebooks: cache}\n"
-        f"sphinx:\n  local_extensions: {{ledger_extension: '{TOOLS}'}}\n"
+        f"sphinx:\n  local_extensions: {{chapter_extension: '{TOOLS}'}}\n"
         "  config: {suppress_warnings: [mystnb.unknown_mime_type]}\n",
         encoding="utf-8",
     )

@@ -123,6 +123,14 @@ def test_every_chapter_offers_its_executed_notebook(pages: dict[Path, Page]) -> 
         assert f"../notebooks/{name}.ipynb" in page.links, f"{name} lacks a chapter-info box"
 
 
+def test_every_chapter_says_how_it_was_executed(pages: dict[Path, Page]) -> None:
+    pattern = re.compile(r"Executed in [\d.]+ (s|min) on \d{4}-\d\d-\d\d with Python [\d.]+, NumPy [\d.]+")
+    table = pages[(SITE / "book" / "executions.html").resolve()]
+    for name in Book().chapters():
+        assert pattern.search((SITE / "book" / f"{name}.html").read_text(encoding="utf-8")), name
+        assert f"{name}.html" in table.links
+
+
 def test_library_and_chapters_lead_to_each_other(pages: dict[Path, Page]) -> None:
     reference = pages[(SITE / "book" / "reference.html").resolve()]
     assert {f"centralspin.{name}" for name in centralspin.__all__} <= reference.targets

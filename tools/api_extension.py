@@ -22,7 +22,7 @@ from sphinx.util.nodes import make_refnode
 from sphinx.util.typing import ExtensionMetadata
 
 import centralspin
-from ledger_extension import chapter_link, executed, pages_with_placeholders
+from executed_extension import chapter_link, executed, pages_with_placeholders
 
 PACKAGE = centralspin.__name__
 #: Modules that every chapter uses and whose mention tells nothing about it.
@@ -95,7 +95,7 @@ def keep_prose(app: Sphinx, what: str, name: str, item: Any, options: Any, lines
 
 def collect(app: Any, env: Any) -> list[str]:
     """Read off every chapter's code what it uses; return no page to be written again."""
-    app.library_uses = {page: used(notebook) for page, notebook in executed(app).notebooks.items()}
+    app.library_uses = {page: used(notebook) for page, notebook in executed(app).items()}
     return []
 
 

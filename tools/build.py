@@ -17,8 +17,8 @@ from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 
 from centralspin.claims import LedgerError, read_claims
-from execute import STAMP, execute_book
-from layout import Book, BookError, digest, files
+from execute import execute_book
+from layout import STAMP, Book, BookError, digest, files
 
 
 def site_digest(book: Book) -> str:
@@ -33,7 +33,7 @@ def seed_cache(book: Book) -> None:
     cache = get_cache(book.cache())
     for name, path in book.chapters().items():
         notebook = nbformat.read(book.executed(name), as_version=4)
-        seconds = notebook.metadata.pop(STAMP)["seconds"]
+        seconds = notebook.metadata[STAMP]["seconds"]
         bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
         cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 

@@ -71,7 +71,7 @@ def render(book: Book, chapter: str, folder: Path) -> None:
             "html_static_path": ["_static"],
             "ledger_claims": str(book.claims),
             "ledger_complete": False,
-            "ledger_downloads": "",
+            "notebooks": "",
             "figure_data": "",
             "html_theme_options.use_download_button": False,
         }

@@ -7,6 +7,7 @@ interrupted or another chapter fails.
 from __future__ import annotations
 
 import argparse
+import datetime
 import itertools
 import logging
 import os
@@ -22,7 +23,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from layout import Book, BookError
+from layout import STAMP, Book, BookError, environment
 
 # The debugger inside each notebook's process would warn that it cannot look into Python's own modules.
 os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
@@ -32,7 +33,6 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # papermill guesses at the chapter's parameters and would report those it misses; `layout.parameters` knows.
 logging.getLogger("papermill").setLevel(logging.ERROR)
 
-STAMP = "centralspin"  # notebook metadata: digest of what was executed and the seconds it took
 TRACEBACK_LINES = 15  # enough to see where, short enough to read
 
 
@@ -88,7 +88,13 @@ def execute_notebook(
         if not cell.metadata.get("tags", True):
             del cell.metadata["tags"]
     executed.metadata.pop("papermill", None)
-    executed.metadata[STAMP] = {**(stamp or {}), "seconds": round(seconds, 2)}
+    executed.metadata[STAMP] = {
+        **(stamp or {}),
+        "seconds": round(seconds, 2),
+        "date": datetime.date.today().isoformat(),
+        "commit": book.commit(),
+        "versions": environment(),
+    }
     nbformat.write(executed, unfinished)
     unfinished.replace(output)  # in one step: a notebook at `output` is always a finished one
     process_log.unlink()

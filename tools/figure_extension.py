@@ -14,7 +14,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.typing import ExtensionMetadata
 
 from centralspin.figure_data import MIME_TYPE
-from ledger_extension import executed
+from executed_extension import executed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,7 @@ class DressFigures(SphinxPostTransform):
 
     def run(self, **kwargs: Any) -> None:
         """Change the figures of one page."""
-        notebook = executed(self.app).notebooks.get(self.env.docname)
+        notebook = executed(self.app).get(self.env.docname)
         drawn = dict(figures(notebook)) if notebook else {}
         for figure in self.document.findall(nodes.figure):
             name = next((name for name in figure["names"] if name in drawn), None)
@@ -74,7 +74,7 @@ def write_tables(app: Sphinx, exception: Exception | None) -> None:
         return
     folder = Path(app.outdir, app.config.figure_data)
     folder.mkdir(exist_ok=True)
-    for notebook in executed(app).notebooks.values():
+    for notebook in executed(app).values():
         for name, drawn in figures(notebook):
             if drawn.table:
                 (folder / f"{name}.csv").write_text(drawn.table, encoding="utf-8")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import dataclasses
 import hashlib
+import importlib.metadata
+import platform
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -18,6 +20,9 @@ from myst_nb.core.read import is_myst_markdown_notebook
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 HERE = Path(__file__).resolve().parent.parent
+
+STAMP = "centralspin"  # metadata of an executed notebook: what was executed, when, with what, and how long
+PACKAGES = ("NumPy", "SciPy", "QuTiP")
 
 # Files under book/ that no chapter reads while it runs, like those in `_static`; the rest is taken for data.
 NOT_DATA = {".md", ".bib", ".css", ".js"}
@@ -121,6 +126,12 @@ class Book:
         sources = ("book", "src", "tools", "_config.yml", "_toc.yml", "requirements.lock")
         changed = git("status", "--porcelain", "--", *sources) if commit else ""
         return f"{commit}, with changes since" if changed else commit
+
+
+def environment() -> dict[str, str]:
+    """Return the versions of what the chapters' numbers depend on most."""
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"Python": platform.python_version(), **versions}
 
 
 def files(folder: Path) -> list[Path]:
