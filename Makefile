@@ -1,7 +1,7 @@
 # Everything a reader or developer runs. `make` alone explains the targets.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test serve chapter bench lint lock clean
+.PHONY: help book test serve pdf chapter bench lint lock clean
 
 # The first Python that is new enough; plain python3 if it is.
 FIND_PYTHON = for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -29,6 +29,9 @@ test: lint book ## Lint, build the book and run all tests
 serve: book ## Show the book at http://127.0.0.1:8000 (PORT=...)
 	@echo "Serving the book at http://127.0.0.1:$(PORT)/ (Ctrl-C stops)"
 	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
+
+pdf: book ## Print the book to _build/centralspin.pdf (needs Chromium)
+	@$(BIN)/python tools/pdf.py
 
 chapter: $(READY) ## Re-run a chapter: NAME=figure-2 PARAMETERS='g0=2.0 bath_sizes=[6,10,20]'
 	@$(BIN)/python tools/chapter.py "$$NAME" "$$PARAMETERS"

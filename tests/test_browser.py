@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urldefrag
 
 import pytest
-from browser import PROGRAM, Browser, served, wait_for
 
+from browser import PROGRAM, Browser, served, wait_for
 from layout import Book
 
 SITE = Book().site
@@ -16,6 +17,19 @@ THEMES = ("light", "dark")
 
 pytestmark = pytest.mark.skipif(
     PROGRAM is None, reason="no Chromium is installed (Debian: apt-get install chromium)"
+)
+
+FAULTS = (
+    "mathematics that is not typeset",
+    "pictures that do not load",
+    "pictures without a description",
+    "figures not shown",
+    "too wide",
+    "sticking out",
+    "cut off",
+    "requests to other hosts",
+    "failed requests",
+    "errors in the console",
 )
 
 #: Until the page is as its reader sees it: mathematics typeset, fonts and pictures there, folded code unfolded.
@@ -143,21 +157,7 @@ def visit(browser: Browser, site: str, page: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(
-    "what",
-    [
-        "mathematics that is not typeset",
-        "pictures that do not load",
-        "pictures without a description",
-        "figures not shown",
-        "too wide",
-        "sticking out",
-        "cut off",
-        "requests to other hosts",
-        "failed requests",
-        "errors in the console",
-    ],
-)
+@pytest.mark.parametrize("what", FAULTS)
 def test_no_page_has(visits: dict[str, dict[str, Any]], what: str) -> None:
     assert not {page: found[what] for page, found in visits.items() if found[what]}
 
@@ -190,3 +190,21 @@ def test_search_finds_the_lemma(browsers: list[Browser], site: str) -> None:
     browser.open(site + "search.html?q=Lemma+1")
     script = "[...document.querySelectorAll('#search-results li a')].map(link => link.pathname)"
     assert "/book/lemma-1.html" in wait_for(lambda: browser.evaluate(script))
+
+
+def test_faults_are_found(browsers: list[Browser], tmp_path: Path) -> None:
+    """A page with every fault, so that the tests above can be trusted."""
+    text = """<!doctype html><div class="bd-article-container"><h1>Faults</h1>
+        <p>Raw $x$</p> <span class="math">y</span> <mjx-merror>z</mjx-merror>
+        <figure><img src="missing.svg" alt="fig"></figure> <img src="http://127.0.0.1:9/picture.svg" alt="">
+        <pre style="width: 2000px">wide</pre>
+        <div style="width: 100px; overflow: hidden"><div style="width: 200px">hidden</div></div>
+        <div style="overflow: auto"><p style="width: 1500px">Scrolls in its own box, which is no fault.</p></div>
+        </div><script>console.error("trouble"); undefined_name()</script>"""
+    (tmp_path / "faults.html").write_text(text, encoding="utf-8")
+    with served(tmp_path) as address:
+        found = visit(browsers[0], address, "faults.html")
+    assert {what: bool(found[what]) for what in FAULTS} == dict.fromkeys(FAULTS, True)
+    assert len(found["mathematics that is not typeset"]) == 3
+    assert len(found["errors in the console"]) >= 2
+    assert not [element for element in found["sticking out"] if "no fault" in element]

@@ -66,6 +66,12 @@ def test_styles_load_nothing_from_elsewhere(pages: dict[Path, Page]) -> None:
     assert not found
 
 
+def test_scripts_in_pages_name_no_other_host(pages: dict[Path, Page]) -> None:
+    for path in pages:
+        scripts = re.findall(r"<script[^>]*>(.*?)</script>", path.read_text("utf-8"), flags=re.DOTALL)
+        assert not [script for script in scripts if re.search(r"(https?:)?//\w", script)], path
+
+
 def test_what_is_loaded_exists(pages: dict[Path, Page]) -> None:
     for page in pages.values():
         for url in page.loaded:

@@ -63,7 +63,7 @@ def execution(app: Sphinx, page: str) -> list[nodes.Node]:
 
 def download(app: Sphinx, page: str) -> list[nodes.Node]:
     """Return a link to the executed notebook."""
-    if app.builder.format != "html" or page not in executed(app):
+    if app.builder.name != "html" or page not in executed(app):
         return []
     target = "../" * page.count("/") + f"{app.config.notebooks}{PurePosixPath(page).name}.ipynb"
     text = "Download the executed notebook"

@@ -143,7 +143,7 @@ def chapter_link(app: Sphinx, page: str) -> nodes.reference:
 
 def write_notebooks(app: Sphinx, exception: Exception | None) -> None:
     """Write the executed notebooks into the site."""
-    if exception is not None or app.builder.format != "html":
+    if exception is not None or app.builder.name != "html":
         return
     site = Path(app.outdir)
     (site / app.config.notebooks).mkdir(exist_ok=True)

@@ -54,7 +54,7 @@ class DressFigures(SphinxPostTransform):
             if name is None:
                 continue
             figure["classes"].append("keeps-colours" if drawn[name].has_colour_map else "follows-theme")
-            if self.app.builder.format == "html":
+            if self.app.builder.name == "html":
                 figure += nodes.legend("", nodes.paragraph("", "", *self.links(name, drawn[name], figure)))
 
     def links(self, name: str, drawn: Drawn, figure: nodes.figure) -> Iterator[nodes.Node]:
@@ -70,7 +70,7 @@ class DressFigures(SphinxPostTransform):
 
 def write_tables(app: Sphinx, exception: Exception | None) -> None:
     """Write each figure's table into the site."""
-    if exception is not None or app.builder.format != "html":
+    if exception is not None or app.builder.name != "html":
         return
     folder = Path(app.outdir, app.config.figure_data)
     folder.mkdir(exist_ok=True)

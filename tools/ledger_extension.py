@@ -68,7 +68,7 @@ def records(app: Any) -> dict[str, dict[str, Any]]:
 
 def write_ledger(app: Sphinx, exception: Exception | None) -> None:
     """Write `ledger.json` into the site."""
-    if exception is None and app.builder.format == "html" and app.config.ledger_complete:
+    if exception is None and app.builder.name == "html" and app.config.ledger_complete:
         text = json.dumps(list(records(app).values()), indent=1, ensure_ascii=False, allow_nan=False)
         Path(app.outdir, "ledger.json").write_text(text + "\n", encoding="utf-8")
 

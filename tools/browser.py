@@ -1,4 +1,4 @@
-"""A headless Chromium for the tests, driven over the DevTools protocol; needs no package."""
+"""A headless Chromium, for the browser tests and for printing, driven over the DevTools protocol; needs no package."""
 
 import functools
 import http.server
@@ -28,7 +28,7 @@ FLAGS = (
     "--disable-sync",
     "--no-first-run",
 )
-PATIENCE = 60  # seconds until a silent browser counts as dead
+PATIENCE = 300  # seconds until a silent browser counts as dead
 
 
 class Browser:
