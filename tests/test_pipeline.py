@@ -135,6 +135,9 @@ def test_what_an_execution_depends_on(tmp_path: Path) -> None:
         (tmp_path / name).write_text("", encoding="utf-8")
         if name.startswith("book"):
             (tmp_path / name).unlink()
+    (tmp_path / "book" / "_static").mkdir()
+    (tmp_path / "book" / "_static" / "icon.svg").write_text("<svg/>", encoding="utf-8")
+    assert digests() == before, "what only the pages show concerns no chapter"
 
 
 def test_failed_claim_is_named_and_the_others_run(tmp_path: Path) -> None:
