@@ -3,7 +3,7 @@ r"""Method "cumulants": the hierarchy of moments, closed by neglecting all joint
 The unknowns are the moments of at most one Pauli matrix of the central spin and of fluctuations of distinct
 bath spins about their reference state r(t),
 
-.. math:: u_a(n) = N^{|n|/2} \Bigl⟨ τ_a \prod_{k=1}^{|n|} (σ_{α_k}^{(k)} − r_{α_k}) \Bigr⟩, \qquad τ_0 = 1.
+.. math:: u_a(n) = N^{|n|/2} \Bigl\langle τ_a \prod_{k=1}^{|n|} (σ_{α_k}^{(k)} − r_{α_k}) \Bigr\rangle, \qquad τ_0 = 1.
 
 The bath spins are equal, so that only the numbers n = (n_x, n_y, n_z) of the axes among the factors matter.
 Subtracting r leaves joint cumulants of degree ≥ 2 alone, and the factor keeps them of order 1: the equations
