@@ -25,13 +25,13 @@ from scipy.integrate import solve_ivp
 from scipy.sparse.linalg import expm_multiply
 
 from centralspin import CentralSpinModel, evolve, expand, steady_state
-from centralspin.collective import collective_model
-from centralspin.dicke import DickeBlocks, lindbladian
-from centralspin.evolution import DEGREE, evolve_linear
-from centralspin.generator import Generator
-from centralspin.moments import Readout
-from centralspin.observables import needed_raw
-from centralspin.symmetric_solver import as_moments
+from centralspin.methods.dicke import DickeBlocks, lindbladian
+from centralspin.numerics.stepping import DEGREE, evolve_linear
+from centralspin.problem.collective import collective_model
+from centralspin.problem.observables import needed_raw
+from centralspin.symmetric.generator import Generator
+from centralspin.symmetric.readout import Readout
+from centralspin.symmetric.solver import as_moments
 
 MODEL = CentralSpinModel(
     N=math.inf, g0=4.0, scaling=0.5, central_field=(1.0, 0.0, 0.5), central_pump=0.8, central_decay=0.1,

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from scipy.sparse.linalg import expm_multiply
 
 from centralspin import ArgumentError, CentralSpinModel
-from centralspin.bounds import (
+from centralspin.problem.central_spin import PAULI, SIGMA_MINUS, SIGMA_PLUS
+from centralspin.theory.heisenberg import HeisenbergBlocks
+from centralspin.theory.lemma_1 import (
     average_deviation_norms,
     bath_evolution,
     commutator_bound,
@@ -20,8 +22,6 @@ from centralspin.bounds import (
     lemma_bound,
     uniform_bound,
 )
-from centralspin.heisenberg import HeisenbergBlocks
-from centralspin.model import PAULI, SIGMA_MINUS, SIGMA_PLUS
 
 TIMES = np.array([0.1, 0.5, 1.0, 3.0])
 SX, SY, SZ = PAULI

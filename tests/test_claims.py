@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from centralspin.claims import ClaimFailed, Ledger, LedgerError, evaluate, read_claims
+from claimbook.ledger import ClaimFailed, Ledger, LedgerError, evaluate, read_claims
 
 CLAIM = {
     "id": "a.b",

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.linalg import expm
 
 from centralspin import ArgumentError, CentralSpinModel
-from centralspin.clt import (
+from centralspin.methods.dicke import DickeBlocks
+from centralspin.theory.proposition_1 import (
     composition_defect,
     displacement,
     displacement_coefficient,
@@ -18,7 +19,6 @@ from centralspin.clt import (
     sectors,
     thermal_characteristic,
 )
-from centralspin.dicke import DickeBlocks
 
 S1, S2, S3 = 0.7 + 0.4j, -0.3 + 1.1j, 0.2 - 0.5j
 SETS = [(S1,), (S1, S2), (S1, S2, S3)]

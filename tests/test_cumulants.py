@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 from centralspin import ArgumentError, ConvergenceError, evolve, steady_state
-from centralspin.collective import collective_model
-from centralspin.cumulants import DivergenceError, Hierarchy
-from centralspin.model import PAULI, SIGMA_MINUS
+from centralspin.methods.cumulants import DivergenceError, Hierarchy
+from centralspin.problem.central_spin import PAULI, SIGMA_MINUS
+from centralspin.problem.collective import collective_model
 
 TIMES = np.linspace(0, 3, 7)
 CENTRAL = ("tau_x", "tau_y", "tau_z")

@@ -11,12 +11,12 @@ from centralspin import (
     CollectiveModel,
     Moment,
     Sites,
-    dark_modes,
     evolve,
     expand,
     steady_state,
 )
-from centralspin.dark_modes import RotatedGenerator, rotation
+from centralspin.symmetric import dark_modes
+from centralspin.symmetric.dark_modes import RotatedGenerator, rotation
 
 TIMES = np.linspace(0, 2, 9)
 EPSILON = 2 / 3

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from centralspin.figure_data import bundle, table
+from claimbook.figure_data import bundle, table
 
 matplotlib.use("agg")
 

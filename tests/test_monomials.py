@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.linalg import expm
 
 from centralspin import ArgumentError, CentralSpinModel
-from centralspin.model import PAULI, SIGMA_MINUS, SIGMA_PLUS
-from centralspin.monomial_dynamics import BosonDynamics, MonomialDynamics
-from centralspin.monomials import (
+from centralspin.problem.central_spin import PAULI, SIGMA_MINUS, SIGMA_PLUS
+from centralspin.theory.corollary_1 import BosonDynamics, MonomialDynamics
+from centralspin.theory.theorem_1 import (
     ACTIONS,
     CENTRAL,
     BathSuperoperators,

@@ -13,8 +13,10 @@ import jupytext
 import matplotlib as mpl
 import pytest
 
-from centralspin import CentralSpinModel, dicke, spin_boson, symmetric
-from centralspin import claims as ledger
+from centralspin import CentralSpinModel
+from centralspin.methods import dicke, spin_boson
+from centralspin.symmetric import space as symmetric
+from claimbook import ledger
 
 BOOK = Path(__file__).parents[1] / "book"
 
@@ -69,7 +71,7 @@ def exchanged_bath_rates(monkeypatch):
 
 def undepleted_condensate(monkeypatch):
     factor = symmetric.condensate_factor
-    from centralspin import generator
+    from centralspin.symmetric import generator
 
     def without_depletion(hop, size, scaling, order=None):
         full = symmetric.Hop(hop.rows, hop.columns, hop.amplitudes, 0 * hop.depleted, hop.condensate)

@@ -7,7 +7,7 @@ import pytest
 import qutip
 
 from centralspin import ArgumentError
-from centralspin.non_gaussianity import covariance, relative_entropy_to_gaussian
+from centralspin.theory.non_gaussianity import covariance, relative_entropy_to_gaussian
 
 DIMENSION = 80
 

@@ -19,8 +19,8 @@ from centralspin import (
     expand,
     steady_state,
 )
-from centralspin.evolution import evolve_linear, evolve_time_dependent
-from centralspin.stationary import StationarySolver
+from centralspin.numerics.stationary import StationarySolver
+from centralspin.numerics.stepping import evolve_linear, evolve_time_dependent
 
 TIMES = np.linspace(0, 4, 9)
 NAMES = ("tau_z", "q", "Q2", "Q4")
@@ -66,8 +66,8 @@ def test_long_evolution_ends_in_the_stationary_state(N):
 
 
 def test_an_iterative_and_a_direct_solution_agree():
-    from centralspin.collective import collective_model
-    from centralspin.generator import Generator
+    from centralspin.problem.collective import collective_model
+    from centralspin.symmetric.generator import Generator
 
     generator = Generator(collective_model(PAPER.replace(N=80)), 16)
     trace = np.eye(1, generator.size)[0]

@@ -38,7 +38,7 @@ size = 1  # with a comment: size = one
 ```
 
 ```{{code-cell}} ipython3
-from centralspin.claims import Ledger
+from claimbook.ledger import Ledger
 
 Ledger("claims.yml", "{name}", {{"size": size}}).check("{name}.size", size)
 {more}

@@ -13,7 +13,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from centralspin.claims import MIME_TYPE, evaluate, plain, read_claims
+from claimbook.ledger import MIME_TYPE, evaluate, plain, read_claims
 from layout import HERE, Book, parameters
 
 BOOK = Book()

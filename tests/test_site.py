@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import centralspin
-from centralspin.claims import read_claims
+from claimbook.ledger import read_claims
 from layout import Book
 
 SITE = Book().site

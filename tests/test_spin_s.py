@@ -12,10 +12,10 @@ from scipy.linalg import expm
 from test_collective import TIMES, by_qutip
 
 from centralspin import ArgumentError, CollectiveModel, Moment, Sites, central_states, evolve, steady_state
-from centralspin.collective import SiteClass
-from centralspin.generator import mode_weights
-from centralspin.site import OperatorBasis, chain
-from centralspin.spin_s import emergent_modes
+from centralspin.problem.collective import SiteClass
+from centralspin.symmetric.basis import OperatorBasis, chain
+from centralspin.symmetric.generator import mode_weights
+from centralspin.theory.emergent_modes import emergent_modes
 
 SPINS = (0.5, 1.0, 1.5, 2.0)
 PUMP, DECAY = 0.2, 1.0

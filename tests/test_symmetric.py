@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from centralspin import ArgumentError
-from centralspin.collective import collective_model
-from centralspin.generator import Generator
-from centralspin.site import OperatorBasis, in_reference_basis
-from centralspin.symmetric import SymmetricSpace, condensate_factor, lift
-from centralspin.symmetric_solver import count_states
+from centralspin.problem.collective import collective_model
+from centralspin.symmetric.basis import OperatorBasis, in_reference_basis
+from centralspin.symmetric.generator import Generator
+from centralspin.symmetric.solver import count_states
+from centralspin.symmetric.space import SymmetricSpace, condensate_factor, lift
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.linalg import expm
 
 from centralspin import CentralSpinModel, evolve, expand, steady_state
-from centralspin.bounds import average_deviation_norms, central_deviation_norms, deviation_norms
-from centralspin.model import PAULI
+from centralspin.problem.central_spin import PAULI
+from centralspin.theory.lemma_1 import average_deviation_norms, central_deviation_norms, deviation_norms
 
 TIMES = np.linspace(0, 3, 7)
 NAMES = ("tau_x", "tau_y", "tau_z", "m_x", "m_y", "m_z")

@@ -26,7 +26,7 @@ from executed_extension import chapter_link, executed, pages_with_placeholders
 
 PACKAGE = centralspin.__name__
 #: Modules that every chapter uses and whose mention tells nothing about it.
-BOOKKEEPING = (f"{PACKAGE}.claims.", f"{PACKAGE}.plotting.")
+BOOKKEEPING = ("claimbook.",)
 
 
 # --- the entries ---
@@ -62,7 +62,7 @@ def public_names() -> Iterable[str]:
 def modules() -> Iterable[str]:
     """Yield a section for each module: what it is for, and what the package does not export itself."""
     exported = ", ".join(centralspin.__all__)
-    for module in pkgutil.iter_modules(centralspin.__path__, f"{PACKAGE}."):
+    for module in pkgutil.walk_packages(centralspin.__path__, f"{PACKAGE}."):
         yield f"## {module.name.removeprefix(f'{PACKAGE}.')}"
         yield directive("automodule", module.name, ":members:", f":exclude-members: {exported}")
 

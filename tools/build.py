@@ -16,7 +16,7 @@ import nbformat
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 
-from centralspin.claims import LedgerError, read_claims
+from claimbook.ledger import LedgerError, read_claims
 from execute import execute_book
 from layout import STAMP, Book, BookError, digest, files
 

@@ -13,7 +13,7 @@ from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.typing import ExtensionMetadata
 
-from centralspin.figure_data import MIME_TYPE
+from claimbook.figure_data import MIME_TYPE
 from executed_extension import executed
 
 

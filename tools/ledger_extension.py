@@ -16,7 +16,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.typing import ExtensionMetadata
 
-from centralspin.claims import MIME_TYPE, Claim, LedgerError, make_record, measured_text, read_claims, typeset
+from claimbook.ledger import MIME_TYPE, Claim, LedgerError, make_record, measured_text, read_claims, typeset
 from executed_extension import Placeholder, chapter_link, executed, pages_with_placeholders
 
 LOGGER = logging.getLogger(__name__)

@@ -1,13 +1,13 @@
 """Exact dynamics of open quantum central spin systems at any bath size."""
 
-from .collective import CollectiveModel, Sites
+from .api import METHODS, central_states, evolve, steady_state
 from .errors import ArgumentError, ConvergenceError, TruncationError
-from .expansion import corrected, expand
-from .model import CentralSpinModel
-from .moments import Moment
-from .observables import OBSERVABLES
-from .solve import METHODS, central_states, evolve, steady_state
-from .trajectory import Trajectory
+from .problem.central_spin import CentralSpinModel
+from .problem.collective import CollectiveModel, Sites
+from .problem.moments import Moment
+from .problem.observables import OBSERVABLES
+from .result import Trajectory
+from .symmetric.expansion import corrected, expand
 
 __all__ = [
     "METHODS",

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import qutip
 
-from .errors import ArgumentError
-from .model import CentralSpinModel
-from .observables import Raw, RawMoments
+from ..errors import ArgumentError
+from ..problem.central_spin import CentralSpinModel
+from ..problem.observables import Raw, RawMoments
 
 #: The Lindbladian has 4^{N+1} unknowns.
 LARGEST_N = 6

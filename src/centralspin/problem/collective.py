@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from scipy.linalg import null_space
 
-from .errors import ArgumentError, density_matrix, hermitian_matrix, real_number, square_matrix
-from .evolution import evolve_time_dependent, largest_step
-from .model import SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
-from .site import SAME_DIRECTION, OperatorBasis, chain, hermitian_pairs, in_reference_basis
+from ..errors import ArgumentError, density_matrix, hermitian_matrix, real_number, square_matrix
+from ..numerics.stepping import evolve_time_dependent, largest_step
+from ..symmetric.basis import SAME_DIRECTION, OperatorBasis, chain, hermitian_pairs, in_reference_basis
+from .central_spin import SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
 
 #: Accuracy of the moving reference where it is followed for itself.
 REFERENCE_TOLERANCE = 1e-9

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from scipy.linalg import expm
 
-from .errors import ArgumentError, hermitian_matrix, increasing_times, square_matrix
+from ..errors import ArgumentError, hermitian_matrix, increasing_times, square_matrix
+from ..problem.central_spin import PAULI, SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
 from .heisenberg import HeisenbergBlocks
-from .model import PAULI, SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
 
 #: A matrix counts as Hermitian or diagonal if it differs from one by less than this.
 ROUND_OFF = 1e-12

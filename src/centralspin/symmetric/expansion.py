@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from .collective import CollectiveModel, Sites, collective_model
-from .errors import ArgumentError, increasing_times
-from .model import CentralSpinModel
-from .moments import Moment
-from .observables import RawMoments, check_observables, combine, needed_raw
-from .solve import check_collective, check_options, check_tolerance
-from .symmetric_solver import as_moments, evolve_moments, raw_moments, stationary_moments
-from .trajectory import Trajectory
+from ..api import check_collective, check_options, check_tolerance
+from ..errors import ArgumentError, increasing_times
+from ..problem.central_spin import CentralSpinModel
+from ..problem.collective import CollectiveModel, Sites, collective_model
+from ..problem.moments import Moment
+from ..problem.observables import RawMoments, check_observables, combine, needed_raw
+from ..result import Trajectory
+from .solver import as_moments, evolve_moments, raw_moments, stationary_moments
 
 #: Any size that no cut ever reaches; the coefficients do not depend on it.
 LARGE = 10**9

@@ -15,11 +15,11 @@ import numpy as np
 import qutip
 from scipy.sparse import block_array, csr_matrix, eye_array, kron
 
-from .errors import ArgumentError, increasing_times
-from .evolution import evolve_linear
-from .model import SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
-from .monomials import CENTRAL, BathSuperoperators, Exponents, word
-from .spin_boson import operators, thermal_state
+from ..errors import ArgumentError, increasing_times
+from ..methods.spin_boson import operators, thermal_state
+from ..numerics.stepping import evolve_linear
+from ..problem.central_spin import SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
+from .theorem_1 import CENTRAL, BathSuperoperators, Exponents, word
 
 #: A monomial τ_{μ1} a†^{μ2} a^{μ3} m_z^{μ4} as (μ1, μ2, μ3, μ4), τ_0 = 1.
 Monomial = tuple[int, int, int, int]

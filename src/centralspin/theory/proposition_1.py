@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 from scipy.special import eval_laguerre, gammaln
 
-from .errors import ArgumentError
-from .model import CentralSpinModel
+from ..errors import ArgumentError
+from ..problem.central_spin import CentralSpinModel
 
 #: Sums over all sectors and all their states hold about N²/4 numbers.
 LARGEST_SUM = 20_000

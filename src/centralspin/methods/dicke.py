@@ -31,11 +31,11 @@ from typing import Any
 import numpy as np
 from scipy.sparse import block_array, csr_array, csr_matrix, diags_array, eye_array, hstack, kron, vstack
 
-from .errors import ArgumentError, ConvergenceError
-from .evolution import evolve_linear
-from .model import SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
-from .observables import Raw, RawMoments
-from .stationary import StationarySolver
+from ..errors import ArgumentError, ConvergenceError
+from ..numerics.stationary import StationarySolver
+from ..numerics.stepping import evolve_linear
+from ..problem.central_spin import SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
+from ..problem.observables import Raw, RawMoments
 
 #: Beyond this many bath spins the blocks need several GB and many minutes.
 LARGEST_N = 120

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 from scipy.sparse import bmat, csr_matrix
 
+from ..errors import ArgumentError, TruncationError
+from ..numerics.stationary import StationarySolver
+from ..numerics.stepping import evolve_linear, evolve_time_dependent, largest_step
+from ..problem.central_spin import PAULI, CentralSpinModel
+from ..problem.collective import CollectiveModel, Sites, collective_model
+from ..problem.moments import Moment
+from ..problem.observables import Raw, RawMoments
 from . import dark_modes
-from .collective import CollectiveModel, Sites, collective_model
 from .dark_modes import RotatedGenerator, RotatedReadout
-from .errors import ArgumentError, TruncationError
-from .evolution import evolve_linear, evolve_time_dependent, largest_step
 from .generator import Generator, mode_weights
-from .model import PAULI, CentralSpinModel
-from .moments import Moment, Readout
-from .observables import Raw, RawMoments
-from .stationary import StationarySolver
-from .symmetric import SymmetricSpace
+from .readout import Readout
+from .space import SymmetricSpace
 
 #: Cuts grow by 4, or by this factor if that is more, until the estimated error meets the tolerance.
 GROWTH = 1.2

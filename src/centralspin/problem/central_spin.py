@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ArgumentError, density_matrix, hermitian_matrix, real_number, real_vector
+from ..errors import ArgumentError, density_matrix, hermitian_matrix, real_number, real_vector
 
 #: Pauli matrices (x, y, z), |↑⟩ first.
 PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])

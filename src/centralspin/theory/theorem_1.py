@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from .errors import ArgumentError
-from .model import PAULI, SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
-from .site import OperatorBasis, in_reference_basis
-from .symmetric import SymmetricSpace, condensate_factor
+from ..errors import ArgumentError
+from ..problem.central_spin import PAULI, SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
+from ..symmetric.basis import OperatorBasis, in_reference_basis
+from ..symmetric.space import SymmetricSpace, condensate_factor
 
 #: Exponents (μ2, μ3, μ4) of a†, a and m_z.
 Exponents = tuple[int, int, int]

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from .errors import ArgumentError, ConvergenceError
-from .model import CentralSpinModel
-from .observables import Raw, RawMoments
+from ..errors import ArgumentError, ConvergenceError
+from ..problem.central_spin import CentralSpinModel
+from ..problem.observables import Raw, RawMoments
 
 #: Stationarity is sought for this long, in units of the slowest local relaxation time.
 LONGEST_RELAXATION = 400.0

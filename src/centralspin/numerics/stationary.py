@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import coo_matrix, csc_matrix
 from scipy.sparse.linalg import LinearOperator, MatrixRankWarning, gmres, splu
 
-from .errors import ConvergenceError
+from ..errors import ConvergenceError
 
 #: Below this many unknowns a direct factorisation is cheaper than a preconditioned iteration.
 DIRECT = 1200

@@ -31,13 +31,13 @@ from typing import Any
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from .collective import CollectiveModel, collective_model
-from .errors import ArgumentError, ConvergenceError
-from .generator import rounded, site_matrices
-from .model import PAULI, CentralSpinModel
-from .observables import Raw, RawMoments
-from .site import in_reference_basis
-from .symmetric_solver import raw_moments
+from ..errors import ArgumentError, ConvergenceError
+from ..problem.central_spin import PAULI, CentralSpinModel
+from ..problem.collective import CollectiveModel, collective_model
+from ..problem.observables import Raw, RawMoments
+from ..symmetric.basis import in_reference_basis
+from ..symmetric.generator import rounded, site_matrices
+from ..symmetric.solver import raw_moments
 
 DEFAULT_ORDER = 2
 #: Beyond this size of any unknown the closed equations have diverged; exact moments are of order 1.

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.sparse import eye_array
 
-from .errors import ConvergenceError
+from ..errors import ConvergenceError
 
 #: Degree of the Taylor polynomial of one step. Larger degrees take longer steps but lose digits: the terms
 #: of a step grow to exp(h‖L‖) before they cancel, about 10⁴ at this degree.

@@ -28,10 +28,10 @@ import numpy as np
 from scipy.linalg import eigvalsh
 from scipy.sparse import block_array, csr_array, eye_array, kron
 
-from .dicke import DickeBlocks, transfer, transfer_coefficients
-from .errors import ArgumentError
-from .evolution import STEP_SHARE
-from .model import SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
+from ..errors import ArgumentError
+from ..methods.dicke import DickeBlocks, transfer, transfer_coefficients
+from ..numerics.stepping import STEP_SHARE
+from ..problem.central_spin import SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
 
 #: Beyond this many unknowns one evolution takes many minutes.
 LARGEST_SIZE = 2_000_000

@@ -22,12 +22,13 @@ from scipy.linalg import block_diag, null_space, orth
 from scipy.sparse import coo_matrix, csr_matrix, eye_array, kron
 from scipy.sparse.csgraph import connected_components
 
-from .collective import CollectiveModel
-from .errors import ArgumentError
+from ..errors import ArgumentError
+from ..problem.collective import CollectiveModel
+from ..problem.moments import Moment
+from .basis import in_reference_basis
 from .generator import Generator, indirect_weight, mode_weights, rounded, site_matrices
-from .moments import Moment, Readout
-from .site import in_reference_basis
-from .symmetric import SymmetricSpace
+from .readout import Readout
+from .space import SymmetricSpace
 
 #: Dyson's normalisation is well conditioned where no cut comes near the size of a class.
 SMALLEST_CLASS = 40

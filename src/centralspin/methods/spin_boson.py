@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import qutip
 
-from .errors import ArgumentError, TruncationError
-from .model import CentralSpinModel
-from .observables import Raw, RawMoments
+from ..errors import ArgumentError, TruncationError
+from ..problem.central_spin import CentralSpinModel
+from ..problem.observables import Raw, RawMoments
 
 #: First number of Fock states, factor by which it grows, and the largest that is tried.
 FIRST_CUTOFF, GROWTH, LARGEST_CUTOFF = 24, 1.5, 200

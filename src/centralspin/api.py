@@ -9,22 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from .collective import CollectiveModel, collective_model
 from .errors import ArgumentError, hermitian_matrix, increasing_times, real_number
-from .model import CentralSpinModel
-from .moments import Moment
-from .observables import check_observables, combine, needed_raw
-from .trajectory import Trajectory
+from .problem.central_spin import CentralSpinModel
+from .problem.collective import CollectiveModel, collective_model
+from .problem.moments import Moment
+from .problem.observables import check_observables, combine, needed_raw
+from .result import Trajectory
 
 #: Method → (module that implements it, what it is).
 METHODS: dict[str, tuple[str, str]] = {
-    "symmetric": ("symmetric_solver", "symmetric Liouville space, any N and N = ∞"),
-    "dicke": ("dicke", "permutation-invariant Dicke blocks, N up to about 80"),
-    "full_space": ("full_space", "the whole 2^(N+1)-dimensional space by QuTiP, N ≤ 6"),
-    "spin_boson": ("spin_boson", "the emergent model of Eq. (9) in Fock space by QuTiP, N = ∞ and z = ½"),
-    "mean_field": ("mean_field", "product states, no correlations"),
+    "symmetric": ("symmetric.solver", "symmetric Liouville space, any N and N = ∞"),
+    "dicke": ("methods.dicke", "permutation-invariant Dicke blocks, N up to about 80"),
+    "full_space": ("methods.full_space", "the whole 2^(N+1)-dimensional space by QuTiP, N ≤ 6"),
+    "spin_boson": (
+        "methods.spin_boson",
+        "the emergent model of Eq. (9) in Fock space by QuTiP, N = ∞ and z = ½",
+    ),
+    "mean_field": ("methods.mean_field", "product states, no correlations"),
     "cumulants": (
-        "cumulants",
+        "methods.cumulants",
         "moments closed by neglecting joint cumulants above an order, any N and N = ∞",
     ),
 }
@@ -77,7 +80,7 @@ def evolve(
     tolerance = check_tolerance(tolerance)
     if isinstance(model, CollectiveModel):
         moments = check_collective(observables, method, central_state, bath_bloch)
-        from .symmetric_solver import evolve_moments
+        from .symmetric.solver import evolve_moments
 
         moved, details = evolve_moments(
             model, times_array, list(moments.values()), tolerance, **check_options(method, options)
@@ -115,7 +118,7 @@ def steady_state(
     tolerance = check_tolerance(tolerance)
     if isinstance(model, CollectiveModel):
         moments = check_collective(observables, method)
-        from .symmetric_solver import stationary_moments
+        from .symmetric.solver import stationary_moments
 
         found, details = stationary_moments(
             model, list(moments.values()), tolerance, **check_options(method, options)

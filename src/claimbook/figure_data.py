@@ -1,6 +1,6 @@
 """The numbers that a figure shows, as a table. Needs matplotlib.
 
-`plotting.use_style` lets every figure drawn in a notebook carry its table beside its picture.
+`style.use_style` lets every figure drawn in a notebook carry its table beside its picture.
 """
 
 from __future__ import annotations

@@ -23,10 +23,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix, eye_array, kron
 
-from .collective import CollectiveModel, SiteClass
-from .errors import ArgumentError
-from .site import in_reference_basis
-from .symmetric import Hop, Lift, SymmetricSpace, condensate_factor, diverges
+from ..errors import ArgumentError
+from ..problem.collective import CollectiveModel, SiteClass
+from .basis import in_reference_basis
+from .space import Hop, Lift, SymmetricSpace, condensate_factor, diverges
 
 #: Entries of a single-site matrix below this times its largest one are round-off.
 ROUND_OFF = 1e-14

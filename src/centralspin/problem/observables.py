@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ArgumentError
-from .model import CentralSpinModel
+from ..errors import ArgumentError
+from .central_spin import CentralSpinModel
 
 #: A raw moment: ("tau", axis) for ⟨τ_axis⟩, ("m", axis) for ⟨S_axis⟩/N, ("x", k) and ("y", k) as above.
 Raw = tuple[str, Any]

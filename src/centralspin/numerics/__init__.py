@@ -1,0 +1,1 @@
+"""Stepping in time and stationary solves; nothing here knows physics."""

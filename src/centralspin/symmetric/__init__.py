@@ -1,0 +1,1 @@
+"""The method: symmetric Liouville space as bosons over a condensate."""
