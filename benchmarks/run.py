@@ -33,10 +33,7 @@ from centralspin.symmetric.generator import Generator
 from centralspin.symmetric.readout import Readout
 from centralspin.symmetric.solver import as_moments
 
-MODEL = CentralSpinModel(
-    N=math.inf, g0=4.0, scaling=0.5, central_field=(1.0, 0.0, 0.5), central_pump=0.8, central_decay=0.1,
-    bath_pump=0.2, bath_decay=1.0,
-)  # fmt: skip
+MODEL = CentralSpinModel.figure_2()
 TIMES = np.linspace(0, 4, 161)
 NAMES = ("tau_z", "q", "Q2", "Q4")
 OUTPUT = Path(__file__).parents[1] / "_build" / "bench.json"

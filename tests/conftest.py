@@ -1,6 +1,5 @@
 """What several tests share: the paper's model and random valid models."""
 
-import math
 import os
 
 # Before NumPy is loaded: on small matrices threads would wait for each other.
@@ -17,16 +16,7 @@ settings.register_profile("deterministic", derandomize=True, deadline=None, max_
 settings.load_profile("deterministic")
 
 #: Fig. 2 of the paper.
-PAPER = CentralSpinModel(
-    N=math.inf,
-    g0=4.0,
-    scaling=0.5,
-    central_field=(1.0, 0.0, 0.5),
-    central_pump=0.8,
-    central_decay=0.1,
-    bath_pump=0.2,
-    bath_decay=1.0,
-)
+PAPER = CentralSpinModel.figure_2()
 
 
 @pytest.fixture

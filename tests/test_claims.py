@@ -57,27 +57,27 @@ def relation(name: str, expected: object, tolerance: object = None) -> dict:
 def test_relations(tmp_path: Path, entry: dict, good: list, bad: list) -> None:
     path = write(tmp_path, entry)
     for value in good:
-        Ledger(path, "one", PAPER).check("a.b", value)
+        Ledger("one", PAPER, path=path).check("a.b", value)
     for value in bad:
         with pytest.raises(ClaimFailed, match=r"`a\.b` \(Eq\. \(1\)\) fails: the thing must be"):
-            Ledger(path, "one", PAPER).check("a.b", value)
+            Ledger("one", PAPER, path=path).check("a.b", value)
 
 
 @pytest.mark.parametrize("value", [1j, np.zeros(2), "1", None, True, [1]])
 def test_only_real_scalars_are_measured(tmp_path: Path, value: object) -> None:
     with pytest.raises(TypeError, match="`measured` must be one real number, but is"):
-        Ledger(write(tmp_path, CLAIM), "one", PAPER).check("a.b", value)
+        Ledger("one", PAPER, path=write(tmp_path, CLAIM)).check("a.b", value)
 
 
 def test_truth_needs_a_truth_value(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="must be true or false, but is int 1"):
-        Ledger(write(tmp_path, relation("true", None)), "one", PAPER).check("a.b", 1)
+        Ledger("one", PAPER, path=write(tmp_path, relation("true", None))).check("a.b", 1)
 
 
 def test_record_can_be_judged_afresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CENTRALSPIN_CLAIMS", "record")
     path = write(tmp_path, CLAIM, variant(id="c"), relation("at-most", 1) | {"id": "d"})
-    ledger = Ledger(path, "one", PAPER)
+    ledger = Ledger("one", PAPER, path=path)
     for name, value in (("a.b", -0.995), ("c", math.nan), ("d", -math.inf)):
         ledger.check(name, value)
     claims, _ = read_claims(path)
@@ -93,7 +93,7 @@ def test_other_parameters_make_a_claim_not_applicable(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path, CLAIM, variant(id="always", holds_for="any"))
-    ledger = Ledger(path, "one", {"g0": 2.0, "sizes": np.array([6, 10])})
+    ledger = Ledger("one", {"g0": 2.0, "sizes": np.array([6, 10])}, path=path)
     ledger.check("a.b", 7)
     assert ledger.records["a.b"]["holds"] is None
     assert "not applicable at other parameters (g0 = 2.0)" in capsys.readouterr().out
@@ -103,7 +103,7 @@ def test_other_parameters_make_a_claim_not_applicable(
 
 def test_misuse_is_told(tmp_path: Path) -> None:
     path = write(tmp_path, CLAIM, variant(id="other", chapter="two"))
-    ledger = Ledger(path, "one", PAPER)
+    ledger = Ledger("one", PAPER, path=path)
     ledger.check("a.b", -1)
     for name, sentence in (
         ("a.b", "must be checked once"),
@@ -113,11 +113,11 @@ def test_misuse_is_told(tmp_path: Path) -> None:
         with pytest.raises(LedgerError, match=sentence):
             ledger.check(name, -1)
     with pytest.raises(LedgerError, match="must be one of one, two, but is 'three'"):
-        Ledger(path, "three")
-    with pytest.raises(LedgerError, match=r"must have the keys \['g0', 'sizes'\], but has \['g0'\]"):
-        Ledger(path, "one", {"g0": 4.0})
+        Ledger("three", path=path)
+    with pytest.raises(LedgerError, match="must hold the chapter's parameters, but lacks sizes"):
+        Ledger("one", {"g0": 4.0}, path=path)
     with pytest.raises(LedgerError, match="must exist"):
-        Ledger(tmp_path / "none.yml", "one")
+        Ledger("one", path=tmp_path / "none.yml")
 
 
 @pytest.mark.parametrize(

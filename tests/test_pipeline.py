@@ -40,7 +40,7 @@ size = 1  # with a comment: size = one
 ```{{code-cell}} ipython3
 from claimbook.ledger import Ledger
 
-Ledger("claims.yml", "{name}", {{"size": size}}).check("{name}.size", size)
+Ledger("{name}", {{"size": size}}).check("{name}.size", size)
 {more}
 ```
 """

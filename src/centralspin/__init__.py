@@ -2,7 +2,7 @@
 
 from .api import METHODS, central_states, evolve, steady_state
 from .errors import ArgumentError, ConvergenceError, TruncationError
-from .problem.central_spin import CentralSpinModel
+from .problem.central_spin import PAULI, SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
 from .problem.collective import CollectiveModel, Sites
 from .problem.moments import Moment
 from .problem.observables import OBSERVABLES
@@ -12,6 +12,9 @@ from .symmetric.expansion import corrected, expand
 __all__ = [
     "METHODS",
     "OBSERVABLES",
+    "PAULI",
+    "SIGMA_MINUS",
+    "SIGMA_PLUS",
     "ArgumentError",
     "CentralSpinModel",
     "CollectiveModel",

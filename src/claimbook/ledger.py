@@ -272,22 +272,29 @@ class Ledger:
 
     Parameters
     ----------
-    path : str or Path
-        The YAML file.
     chapter : str
         Name of the chapter, as the file lists it.
-    parameters : mapping, optional
-        The chapter's parameters as they are in this run. Where one differs from the file's, claims that hold
-        for the source's parameters only are reported as not applicable.
+    namespace : mapping, optional
+        Where the chapter's parameters are found by name, `globals()` in a notebook. Where one differs from the
+        file's, claims that hold for the source's parameters only are reported as not applicable.
+    path : str or Path
+        The YAML file.
+
+    Attributes
+    ----------
+    parameters : dict
+        The chapter's parameters as they are in this run.
+    changed : list of str
+        Those that differ from the source's, as "name = value".
 
     Raises
     ------
     LedgerError
-        If the file is not valid, the chapter unknown, or the parameters not those the file lists.
+        If the file is not valid, the chapter unknown, or a parameter missing.
     """
 
     def __init__(
-        self, path: str | Path, chapter: str, parameters: Mapping[str, object] | None = None
+        self, chapter: str, namespace: Mapping[str, object] | None = None, path: str | Path = "claims.yml"
     ) -> None:
         self._all, chapters = read_claims(path)
         if chapter not in chapters:
@@ -298,15 +305,16 @@ class Ledger:
         self.claims = {name: claim for name, claim in self._all.items() if claim.chapter == chapter}
         self.records: dict[str, dict[str, Any]] = {}
         original = chapters[chapter]["parameters"]
-        given = dict(parameters or {})
-        if set(given) != set(original):
+        missing = [name for name in original if name not in (namespace or {})]
+        if missing:
             raise LedgerError(
-                f"Argument `parameters` must have the keys {sorted(original)}, but has {sorted(given)}."
+                f"Argument `namespace` must hold the chapter's parameters, but lacks {', '.join(missing)}."
             )
+        self.parameters = {name: (namespace or {})[name] for name in original}
         self.changed = [
-            f"{name} = {plain(given[name])}"
-            for name in original
-            if plain(given[name]) != plain(original[name])
+            f"{name} = {plain(value)}"
+            for name, value in self.parameters.items()
+            if plain(value) != plain(original[name])
         ]
 
     def check(self, id: str, measured: object) -> None:

@@ -83,6 +83,14 @@ class CentralSpinModel:
             field = [np.trace(H @ sigma).real / 2 for sigma in PAULI]
         object.__setattr__(self, "central_field", real_vector("central_field", field))
 
+    @classmethod
+    def figure_2(cls, N: float = math.inf, **changes: Any) -> CentralSpinModel:
+        """The parameters of the paper's Fig. 2 in units of γ, at bath size N; any of them can be changed."""
+        return cls(
+            N=N, g0=4.0, scaling=0.5, central_field=(1.0, 0.0, 0.5), central_pump=0.8, central_decay=0.1,
+            bath_pump=0.2, bath_decay=1.0,
+        ).replace(**changes)  # fmt: skip
+
     def replace(self, **changes: Any) -> CentralSpinModel:
         """Return a copy with the given parameters changed."""
         return replace(self, **changes)
