@@ -110,7 +110,9 @@ def evolve(
     task, chosen = prepare(question, when, tolerance, method, options, time_budget, stops)
     reading = chosen.run(task)
     values = combined(question, task, chosen.ABOUT, reading)
-    shaped = {name: np.ascontiguousarray(np.broadcast_to(value, when.shape)) for name, value in values.items()}
+    shaped = {
+        name: np.ascontiguousarray(np.broadcast_to(value, when.shape)) for name, value in values.items()
+    }
     return Trajectory(shaped, model, method, task.tolerance, reading.error, reading.details, when)
 
 
@@ -187,7 +189,9 @@ def expand(
     values, details, error = Solver(task, ORDERS).solve()
     slow = np.abs(values[1]).reshape(-1, values.shape[-1]).max(axis=0)
     if (slow > ABSENT * task.tolerance).any():
-        raise ArgumentError("observables", "approach their limits as 1/N", "built on a moment that does so as 1/√N")
+        raise ArgumentError(
+            "observables", "approach their limits as 1/N", "built on a moment that does so as 1/√N"
+        )
     arithmetic = Arithmetic(task.moments, values, "reference", shift(task.problem, task.times, ORDERS))
     combined = question.combine(arithmetic)
     if when is None:
@@ -195,7 +199,8 @@ def expand(
         made = (model, "expansion", task.tolerance, error, details)
         return Expansion(Stationary(limit, *made), Stationary(coefficient, *made))
     limit, coefficient = (
-        {n: np.ascontiguousarray(np.broadcast_to(v[k], when.shape)) for n, v in combined.items()} for k in (0, 2)
+        {n: np.ascontiguousarray(np.broadcast_to(v[k], when.shape)) for n, v in combined.items()}
+        for k in (0, 2)
     )
     made = (model, "expansion", task.tolerance, error, details)
     return Expansion(Trajectory(limit, *made, when), Trajectory(coefficient, *made, when))
@@ -265,12 +270,16 @@ def read(observables: Any) -> dict[str, Moment]:
     """Return a mapping of names to moments; a bare operator is one of the central system."""
     if not isinstance(observables, Mapping) or not observables:
         raise ArgumentError(
-            "observables", "map names to central operators or Moments for a CollectiveModel", short(observables)
+            "observables",
+            "map names to central operators or Moments for a CollectiveModel",
+            short(observables),
         )
     found = {}
     for name, value in observables.items():
         if not (isinstance(value, Moment) or is_operator(value)):
-            raise ArgumentError("observables", "map names to central operators or Moments", f"{name!r}: {short(value)}")
+            raise ArgumentError(
+                "observables", "map names to central operators or Moments", f"{name!r}: {short(value)}"
+            )
         found[str(name)] = value if isinstance(value, Moment) else Moment(central=value)
     return found
 
@@ -309,7 +318,9 @@ def check_options(known: frozenset[str], method: str, options: Mapping[str, Any]
     offered = sorted(known - {"t_stops"})
     for name in options:
         if name not in offered:
-            raise ArgumentError("options", f"be {' or '.join(offered) or 'nothing'} with method {method!r}", repr(name))
+            raise ArgumentError(
+                "options", f"be {' or '.join(offered) or 'nothing'} with method {method!r}", repr(name)
+            )
     checked = {name: value for name, value in options.items() if value is not None}
     for name, least in (("cut", 0), ("order", 1)):
         if name in checked:

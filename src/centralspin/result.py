@@ -59,7 +59,11 @@ class Result(Mapping[str, Any]):
         if type(other) is not type(self):
             return NotImplemented
         mine, theirs = (
-            [getattr(result, f.name) for f in fields(result) if f.name not in ("values", "problem", "details")]
+            [
+                getattr(result, f.name)
+                for f in fields(result)
+                if f.name not in ("values", "problem", "details")
+            ]
             for result in (self, other)
         )
         same = set(self.values) == set(other.values) and all(

@@ -80,7 +80,9 @@ class StationarySolver:
         elif blocks is not None:
             inside = blocks[rows] == blocks[cols]
             part = coo_matrix((data[inside], (rows[inside], cols[inside])), shape=L.shape)
-            with contextlib.suppress(ConvergenceError):  # a block alone may be singular where the whole is not
+            with contextlib.suppress(
+                ConvergenceError
+            ):  # a block alone may be singular where the whole is not
                 self._preconditioner = factorise(part)
 
     def _establish(self) -> None:
@@ -165,7 +167,9 @@ class StationarySolver:
         residual = np.abs(self._bordered @ v - right).max()
         size = max(1.0, np.abs(v).max())
         if not residual <= 1e-9 * size:
-            raise NotUniqueError(f"The stationary state is not unique (a residual of {residual:.2g} remains).")
+            raise NotUniqueError(
+                f"The stationary state is not unique (a residual of {residual:.2g} remains)."
+            )
         return np.asarray(v)
 
     def _told(self, what: str) -> Any:

@@ -50,7 +50,9 @@ class Stepper:
         self.V, self.time = V, time
         self._mean = float(L.diagonal().sum().real / V.shape[1])
         self._shifted = (L - self._mean * eye_array(V.shape[1], format="csr")).tocsr()
-        self._keep = [None if mask is None or row.all() else row.astype(float) for row in (V if mask is None else mask)]
+        self._keep = [
+            None if mask is None or row.all() else row.astype(float) for row in (V if mask is None else mask)
+        ]
         # Terms are scaled by a unit of time of the order of a step so that they neither over- nor underflow.
         self._unit = 1 / max(float(abs(self._shifted).sum(axis=1).max()), 1e-300)
         self._terms = np.empty((len(V), DEGREE + 1, V.shape[1]), dtype=np.result_type(L.dtype, V.dtype))
@@ -76,12 +78,14 @@ class Stepper:
             allowed = max(rate * length * self._unit, floor)
             length = min([top, *((allowed / size) ** (1 / k) for k, size in tail)])
         powers = np.arange(DEGREE + 1)
-        while length > 1 and EPSILON * (sizes * length**powers).max() > max(rate * length * self._unit, floor):
+        while length > 1 and EPSILON * (sizes * length**powers).max() > max(
+            rate * length * self._unit, floor
+        ):
             length *= 0.8
         return min(length * self._unit, longest)
 
     def at(self, offsets: np.ndarray, readout: Any) -> np.ndarray:
-        """readout @ V at times after the start of the step, shape (offsets, readouts, columns)."""
+        """Readout @ V at times after the start of the step, shape (offsets, readouts, columns)."""
         s = offsets / self._unit
         polynomials = np.exp(self._mean * offsets)[:, None] * s[:, None] ** np.arange(DEGREE + 1)
         used = np.unique(readout.indices)  # few entries are read: gather them before anything is multiplied
@@ -222,7 +226,9 @@ def integrate(
         if result.status == 1:
             raise StoppedError(float(result.t_events[0][0]))
         if not result.success or not np.isfinite(result.y).all():
-            raise ConvergenceError(f"The integration in time stopped at t = {result.t[-1]:g}: {result.message}")
+            raise ConvergenceError(
+                f"The integration in time stopped at t = {result.t[-1]:g}: {result.message}"
+            )
         values[inside] = result.y.T[: inside.sum()]
         v = result.y[:, -1]
     return values

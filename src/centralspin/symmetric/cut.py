@@ -139,7 +139,11 @@ def converge(
     history: list[tuple[int, float]] = []
     while True:
         if (needed := memory(shape.count(cut))) > memory_budget:
-            miss = f", and the cut {history[-1][0]} before it is off by about {history[-1][1]:.2g}" if history else ""
+            miss = (
+                f", and the cut {history[-1][0]} before it is off by about {history[-1][1]:.2g}"
+                if history
+                else ""
+            )
             raise TruncationError(
                 f"The tolerance {tolerance:g} is not met within the memory budget of {memory_budget / 1e9:.3g} GB: "
                 f"the {'next' if history else 'first'} cut {cut} needs about {needed / 1e9:.3g} GB{miss}."

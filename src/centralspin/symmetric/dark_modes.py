@@ -54,7 +54,9 @@ def rotation(compiled: Compiled, patterns: Sequence[Pattern]) -> tuple[np.ndarra
     for site, known in zip(compiled.sites, patterns, strict=True):
         r = site.equation.initial()
         parts = coupling_matrices(site, r) * known.coupled
-        central = np.array([C.ravel() for C, *_ in site.couplings]).reshape(len(parts), compiled.basis.size**2)
+        central = np.array([C.ravel() for C, *_ in site.couplings]).reshape(
+            len(parts), compiled.basis.size**2
+        )
         # What the central system sees of a mode, created or removed; √N_c N^{−z} goes by the share of the class.
         exchanged = [np.tensordot(side, central, axes=(0, 0)) for side in (parts[:, 1:, 0], parts[:, 0, 1:])]
         own.append(local_matrices(site, r).sum(axis=0)[1:, 1:])
@@ -99,7 +101,11 @@ class RotatedGenerator:
     """
 
     def __init__(
-        self, compiled: Compiled, modes: np.ndarray, occupations: np.ndarray, orders: Sequence[int | None] = (None,)
+        self,
+        compiled: Compiled,
+        modes: np.ndarray,
+        occupations: np.ndarray,
+        orders: Sequence[int | None] = (None,),
     ) -> None:
         self.compiled = compiled
         infinite = compiled.problem.size == math.inf
@@ -138,7 +144,9 @@ class RotatedGenerator:
                 raise ArgumentError("scaling", f"be at least {power:g} for the limit N = ∞ to exist", scaling)
         return total
 
-    def matrices(self, references: Sequence[np.ndarray], time: float = 0.0, again: bool = False) -> list[csr_matrix]:
+    def matrices(
+        self, references: Sequence[np.ndarray], time: float = 0.0, again: bool = False
+    ) -> list[csr_matrix]:
         """The generator, or its coefficients, as real sparse matrices."""
         compiled, found = self.compiled, []
         for order in self._orders:
@@ -172,7 +180,8 @@ class RotatedGenerator:
                 ]
                 for _ in range(moment.power):
                     series = [
-                        sum(series[i] @ lifts[order - i] for i in range(order + 1)) for order in range(len(series))
+                        sum(series[i] @ lifts[order - i] for i in range(order + 1))
+                        for order in range(len(series))
                     ]
             for of_order, row in zip(found, series, strict=True):
                 of_order.append(kron(row, central[None]).toarray()[0])

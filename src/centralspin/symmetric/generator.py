@@ -81,7 +81,9 @@ class Generator:
         parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
         number = 0
 
-        def add(rows: np.ndarray, columns: np.ndarray, values: np.ndarray, central: tuple[np.ndarray, ...]) -> None:
+        def add(
+            rows: np.ndarray, columns: np.ndarray, values: np.ndarray, central: tuple[np.ndarray, ...]
+        ) -> None:
             a, b, c = central
             parts.append(
                 (
@@ -123,7 +125,9 @@ class Generator:
                 numbers += [f * M[a][known.coupled[a]] for a, f in enumerate(of_time)]
         return np.concatenate(numbers)
 
-    def matrices(self, references: Sequence[np.ndarray], time: float = 0.0, again: bool = False) -> list[csr_matrix]:
+    def matrices(
+        self, references: Sequence[np.ndarray], time: float = 0.0, again: bool = False
+    ) -> list[csr_matrix]:
         """The generator, or its coefficients, as real sparse matrices.
 
         With `again` the pattern is sorted once and only the values change from call to call.
@@ -138,7 +142,9 @@ class Generator:
                 if (template := self._templates[i]) is None:
                     keys, position = np.unique(rows * self.size + columns, return_inverse=True)
                     indptr = np.searchsorted(keys // self.size, np.arange(self.size + 1))
-                    weights = coo_matrix((amplitudes, (position, numbers)), shape=(len(keys), int(count))).tocsr()
+                    weights = coo_matrix(
+                        (amplitudes, (position, numbers)), shape=(len(keys), int(count))
+                    ).tocsr()
                     empty = csr_matrix(
                         (np.zeros(len(keys)), keys % self.size, indptr), shape=(self.size, self.size)
                     )

@@ -38,7 +38,9 @@ class Readout:
         The occupations that the rows reach.
     """
 
-    def __init__(self, compiled: Compiled, moments: Sequence[Moment], orders: Sequence[int | None] = (None,)) -> None:
+    def __init__(
+        self, compiled: Compiled, moments: Sequence[Moment], orders: Sequence[int | None] = (None,)
+    ) -> None:
         self._compiled, self.moments, self._orders = compiled, list(moments), list(orders)
         modes = [np.ones(site.basis.size - 1, dtype=int) for site in compiled.sites]
         power = max((m.power or 0 for m in moments), default=0)
@@ -55,7 +57,9 @@ class Readout:
         if not self.complex:
             self.central = [row.real for row in self.central]
         #: For every sum of site operators the matrices of X ↦ B X by class, real ones, of ½{B, ·}, for Hermitian B.
-        self.maps = {m.key()[2]: {i: self._left(i, B) for i, B in m.operators.items()} for m in moments if m.power}
+        self.maps = {
+            m.key()[2]: {i: self._left(i, B) for i, B in m.operators.items()} for m in moments if m.power
+        }
 
     def _left(self, site_class: int, B: np.ndarray) -> np.ndarray:
         left = self._compiled.sites[site_class].basis.left(B)

@@ -135,7 +135,9 @@ class Equation:
 
     def moves(self) -> bool:
         """Whether the reference state changes in time."""
-        return self.timed or bool(np.abs(self.velocity(self.initial())).max(initial=0) > 10 * NOTHING * self.rate)
+        return self.timed or bool(
+            np.abs(self.velocity(self.initial())).max(initial=0) > 10 * NOTHING * self.rate
+        )
 
     def generic(self) -> np.ndarray:
         """A Bloch vector that vanishes only where r(t) vanishes for all times and all factors."""
@@ -261,4 +263,3 @@ def hermitian_pairs(A: np.ndarray, B: np.ndarray) -> list[tuple[np.ndarray, np.n
         return [(A, B)]
     (A1, A2), (B1, B2) = hermitian_parts(A), hermitian_parts(B)
     return [(X, Y) for X, Y in ((2 * A1, B1), (-2 * A2, B2)) if X.any() and Y.any()]
-

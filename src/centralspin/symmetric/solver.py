@@ -41,10 +41,14 @@ def refuses(task: Task) -> ArgumentError | None:
     if task.times is not None:
         return None
     if not task.problem.constant:
-        return ArgumentError("rates", "be constant in time where a stationary state is asked for", "a function of time")
+        return ArgumentError(
+            "rates", "be constant in time where a stationary state is asked for", "a function of time"
+        )
     if any(site.equation.moves() for site in Compiled(task.problem.stationary()).sites):
         return ArgumentError(
-            "interactions", "leave the stationary state of the sites alone where one is asked for", "moving it"
+            "interactions",
+            "leave the stationary state of the sites alone where one is asked for",
+            "moving it",
         )
     return None
 
@@ -82,7 +86,9 @@ class Solver:
         used = self.readout.occupations[np.any([row != 0 for row in rows], axis=0)]
         ends = np.cumsum([0, *(len(p.weights) for p in self.patterns)])
         modes = used.any(axis=0)
-        return [modes[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)], int(used.sum(axis=1).max(initial=0))
+        return [modes[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)], int(
+            used.sum(axis=1).max(initial=0)
+        )
 
     def generator(self, occupations: np.ndarray) -> Any:
         """The representation that suits the problem."""
@@ -155,7 +161,9 @@ class Solver:
 
         def derivative(time: float, y: np.ndarray) -> np.ndarray:
             state, *references = np.split(y, ends)
-            moved = [site.equation.velocity(r, time) for site, r in zip(compiled.sites, references, strict=True)]
+            moved = [
+                site.equation.velocity(r, time) for site, r in zip(compiled.sites, references, strict=True)
+            ]
             L = generator.matrices(references, time, again=True)
             v = np.split(state.reshape(n, 2), len(L))
             changed = np.concatenate([sum(L[l - i] @ v[i] for i in range(l + 1)) for l in range(len(L))])
@@ -212,7 +220,10 @@ class Solver:
     def slowest(self) -> float:
         """The slowest relaxation of a site or of the central system by itself."""
         rates = []
-        for matrix in [self.compiled.central.at(0.0), *(s.equation.parts.at(0.0) for s in self.compiled.sites)]:
+        for matrix in [
+            self.compiled.central.at(0.0),
+            *(s.equation.parts.at(0.0) for s in self.compiled.sites),
+        ]:
             damping = -np.linalg.eigvals(matrix).real
             rates += damping[damping > NOTHING * np.abs(matrix).max(initial=0)].tolist()
         return min(rates, default=1.0)
@@ -288,7 +299,9 @@ def shift(problem: Problem, times: np.ndarray | None, orders: Sequence[int | Non
             row = compiled.sites[index].basis.expectation(B)
             value = row[0] + states[index] @ row[1:]
             size = np.abs(row).max(initial=0)
-            total = total + compiled.sites[index].share * np.where(np.abs(value) <= 10 * NOTHING * size, 0.0, value)
+            total = total + compiled.sites[index].share * np.where(
+                np.abs(value) <= 10 * NOTHING * size, 0.0, value
+            )
         total = total if not moment.hermitian else np.real(total)
         series = np.zeros((len(orders), len(when)), dtype=np.asarray(total).dtype)
         order = 2 * (moment.scaling - 1)
@@ -307,5 +320,3 @@ def shift(problem: Problem, times: np.ndarray | None, orders: Sequence[int | Non
         return series[:, 0] if times is None else series
 
     return of
-
-

@@ -62,7 +62,9 @@ class SymmetricSpace:
         self.size = len(self._keys)
         classes = self.class_of.max(initial=0) + 1
         #: |n| of every class, shape (size, classes).
-        self.excited = np.stack([self.occupations[:, self.class_of == c].sum(axis=1) for c in range(classes)], axis=1)
+        self.excited = np.stack(
+            [self.occupations[:, self.class_of == c].sum(axis=1) for c in range(classes)], axis=1
+        )
         self._hops: dict[tuple[int, int, int], Hop] = {}
 
     def find(self, occupations: np.ndarray) -> np.ndarray:
@@ -166,7 +168,9 @@ def union(parts: Sequence[np.ndarray]) -> np.ndarray:
     return n[np.unique(keys_of(n)[0], return_index=True)[1]]
 
 
-def grown(n: np.ndarray, kept: np.ndarray, class_of: np.ndarray, sizes: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+def grown(
+    n: np.ndarray, kept: np.ndarray, class_of: np.ndarray, sizes: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
     """The occupations with at most one more quantum, in one of the modes `kept`, than one of the given ones.
 
     Returns
