@@ -196,30 +196,71 @@ def boson_matrix_elements(
         raise ArgumentError("action", f"be one of {', '.join(ACTIONS)}", repr(action))
     epsilon = model.require_boson()
     x = model.bath_pump / model.bath_decay
-    levels = 8 * degree + (20 if x < 1e-3 else math.ceil((40 + 12 * degree) / -math.log(x)))
-    a = np.diag(np.sqrt(np.arange(1.0, levels)), 1)
-    power = np.linalg.matrix_power
+    weighted = 20 if x < 1e-3 else math.ceil((40 + 12 * degree) / -math.log(x))  # beyond, x^n is round-off
+    margin = 2 * degree + 1
+    n = np.arange(weighted + 2 * margin)
     exponents = bath_monomials(degree)
-    pairs = sorted({(raising, lowering) for raising, lowering, _ in exponents})
-    B = np.array([power(a.T, raising) @ power(a, lowering) for raising, lowering in pairs])
-    weights = (1 - x) * x ** np.arange(levels)
-    sandwiches = np.einsum("eij,j,njl->neil", B, weights, B, optimize=True)
+    pairs = sorted({e[:2] for e in exponents})
+    ladders = [_ladder(n, *pair) for pair in pairs]
+    weights = np.where(n < weighted, (1 - x) * x**n, 0.0)
     position = [pairs.index(e[:2]) for e in exponents]
     averages = np.array([(-epsilon) ** e[2] for e in exponents])
 
     def expectation(first: str, last: str, dissipate: bool = False) -> np.ndarray:
-        letters = {"": np.eye(levels), "a": a, "a†": a.T}
-        X = letters[first] @ B @ letters[last]
-        if dissipate:
-            X = sum(
-                rate * (J.T @ X @ J - (J.T @ J @ X + X @ (J.T @ J)) / 2)
-                for rate, J in ((model.boson_loss, a), (model.boson_pump, a.T))
-            )
-        values = np.einsum("neij,mji->nme", sandwiches, X, optimize=True)
+        letters = {"": _ladder(n, 0, 0), "a": _ladder(n, 0, 1), "a†": _ladder(n, 1, 0)}
+        values = np.zeros((len(pairs),) * 3)
+        for m, ladder in enumerate(ladders):
+            X = _product(letters[first], _product(ladder, letters[last]))
+            if dissipate:
+                X = _dissipate(model, n, X)
+            for e, eta in enumerate(ladders):
+                shift, column = _product(X, (eta[0], eta[1] * weights))
+                for k, (back, row) in enumerate(ladders):
+                    if back + shift == 0:  # else the trace vanishes
+                        values[k, m, e] = np.dot(_shifted(row, shift), column)
         values = values[np.ix_(position, position, position)].astype(complex)
         return np.asarray(values * averages[:, None, None] * averages[:, None] * averages)
 
     return _join(model, model.central_density_matrix(central_state), action, expectation)
+
+
+#: An operator that moves |n⟩ to |n + shift⟩ with an amplitude for each n, as (shift, amplitudes).
+Ladder = tuple[int, np.ndarray]
+
+
+def _ladder(n: np.ndarray, raising: int, lowering: int) -> Ladder:
+    """Return a†^raising a^lowering: √(n!/(n − q)!) √((n − q + p)!/(n − q)!), zero below n = q."""
+    amplitude = np.ones(len(n))
+    for i in range(lowering):
+        amplitude = amplitude * np.sqrt(np.maximum(n - i, 0.0))
+    for i in range(1, raising + 1):
+        amplitude = amplitude * np.sqrt(np.maximum(n - lowering + i, 0.0))
+    return raising - lowering, amplitude
+
+
+def _shifted(values: np.ndarray, shift: int) -> np.ndarray:
+    """Return n ↦ values[n + shift], zero outside."""
+    result = np.zeros_like(values)
+    size = len(values) - abs(shift)
+    result[max(-shift, 0) :][:size] = values[max(shift, 0) :][:size]
+    return result
+
+
+def _product(A: Ladder, B: Ladder) -> Ladder:
+    """Return AB: first B moves |n⟩, then A what is left of it."""
+    return A[0] + B[0], _shifted(A[1], B[0]) * B[1]
+
+
+def _dissipate(model: CentralSpinModel, n: np.ndarray, X: Ladder) -> Ladder:
+    """Return D̃[X] of Eq. (8) from its jumps a and a†."""
+    total = np.zeros(len(n))
+    for rate, exponents in ((model.boson_loss, (0, 1)), (model.boson_pump, (1, 0))):
+        J, Jd = _ladder(n, *exponents), _ladder(n, *exponents[::-1])
+        decay = _product(Jd, J)
+        total = total + rate * (
+            _product(Jd, _product(X, J))[1] - (_product(decay, X)[1] + _product(X, decay)[1]) / 2
+        )
+    return X[0], total
 
 
 def word(exponents: Exponents) -> list[str]:
