@@ -20,7 +20,7 @@ from scipy.sparse import bmat, coo_matrix, csc_matrix, csr_matrix
 from scipy.sparse.linalg import LinearOperator, MatrixRankWarning, gmres, onenormest, splu
 
 from ..errors import ConvergenceError
-from .stepping import EPSILON, Stepper
+from .stepping import EPSILON, propagate
 
 #: Up to this many unknowns a direct factorisation is the quickest.
 DIRECT = 2500
@@ -143,12 +143,12 @@ class StationarySolver:
         accuracy = max(self._tolerance * 1e-3, 1e-13)
 
         def evolved(x: np.ndarray) -> np.ndarray:
-            return propagate(self._L, x, self._time, accuracy)
+            return propagate(self._L, x, [self._time], accuracy)[0]
 
         right = trace * w
         if np.any(source):  # −∫ e^{Lu} s du from ẏ = L y + s
             extended = csr_matrix(bmat([[self._L, csr_matrix(source[:, None])], [None, csr_matrix((1, 1))]]))
-            right = right - propagate(extended, np.r_[np.zeros(n), 1.0], self._time, accuracy)[:n]
+            right = right - propagate(extended, np.r_[np.zeros(n), 1.0], [self._time], accuracy)[0][:n]
         told = self._told("stationary state")
         operator = LinearOperator((n, n), matvec=lambda x: x - evolved(x) + w * (t @ x), dtype=v.dtype)
         restart, cycles = EXPONENTIAL
@@ -178,20 +178,6 @@ class StationarySolver:
                 self._progress(0.5, what)
 
         return callback
-
-
-def propagate(L: Any, v: np.ndarray, time: float, accuracy: float) -> np.ndarray:
-    """Return exp(L t) v."""
-    stepper = Stepper(L, v.reshape(1, -1))
-    size = max(float(np.abs(v).max()), 1e-300)
-    while stepper.time < time:
-        stepper.expand()
-        left = time - stepper.time
-        length = stepper.length(accuracy * size / time, 4 * EPSILON * size, left)
-        stepper.advance(length)
-        if length >= left:
-            break
-    return stepper.V.reshape(v.shape)
 
 
 def factorise(matrix: Any) -> Any:

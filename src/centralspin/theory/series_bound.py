@@ -66,9 +66,7 @@ def assignment_bound(fluctuations: Any, averages: int) -> np.ndarray:
     return np.asarray(gammaln(n + 1) + gammaln(averages + 1) + best)
 
 
-def power_bound(
-    model: CentralSpinModel, nu: Monomial, mu: Monomial, eta: Monomial, count: int
-) -> np.ndarray:
+def power_bound(model: CentralSpinModel, nu: Monomial, mu: Monomial, eta: Monomial, count: int) -> np.ndarray:
     r"""Return ln b_k for k = 0 … `count`, where |φ⊗Ω_SS(P^ν L^k[P^μ] P^η)| ≤ b_k at every N.
 
     .. math:: b_k = ε^{-n/2} \sum_{j=0}^k \binom kj (4|g_0|)^j (ℓ + C(d + j))^{k-j} A(n + j, l)
