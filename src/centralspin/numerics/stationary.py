@@ -16,7 +16,7 @@ import warnings
 from typing import Any
 
 import numpy as np
-from scipy.sparse import bmat, coo_matrix, csc_matrix, csr_matrix
+from scipy.sparse import bmat, coo_matrix, csc_matrix, csr_matrix, diags_array
 from scipy.sparse.linalg import LinearOperator, MatrixRankWarning, gmres, onenormest, splu
 
 from ..errors import ConvergenceError
@@ -70,7 +70,13 @@ class StationarySolver:
         columns = np.flatnonzero(trace)
         data = np.r_[coo.data[keep], trace[columns]]
         rows, cols = np.r_[coo.row[keep], np.full(len(columns), self._row)], np.r_[coo.col[keep], columns]
-        self._bordered = coo_matrix((data, (rows, cols)), shape=L.shape).tocsr()
+        bordered = coo_matrix((data, (rows, cols)), shape=L.shape).tocsr()
+        # Rows of very different size, such as a slow bath beside a fast central system, are made equally large: what
+        # is slow is not ill conditioned by that.
+        largest = abs(bordered).max(axis=1).toarray().ravel()
+        self._scale = 1 / np.where(largest > 0, largest, 1.0)
+        self._bordered = csr_matrix(diags_array(self._scale) @ bordered)
+        data = data * self._scale[rows]
         self._lu: Any = None
         self._preconditioner: Any = None
         if n <= DIRECT or check:
@@ -104,6 +110,7 @@ class StationarySolver:
         """Return v with L v = source and the given trace."""
         right = np.array(source, dtype=np.result_type(source, self._bordered.dtype))
         right[self._row] = trace
+        right = right * self._scale
         if self._lu is not None:
             v = self._lu.solve(right)
             for _ in range(2):  # iterative refinement

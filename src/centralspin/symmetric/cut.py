@@ -24,6 +24,8 @@ FIRST_CUT = {"fluctuations": 8, "mean field": 3}
 ALWAYS = 2
 #: How much smaller the error is assumed to get per unit of cut before that is known, as a natural logarithm.
 FIRST_SLOPE = 1.0
+#: It is never taken to fall more slowly than this, so that the next cut stays in sight.
+LEAST_SLOPE = 0.05
 #: The next cut aims at this part of the tolerance.
 AIM = 0.3
 #: The cut grows at most by this factor (and 4) from one run to the next.
@@ -86,17 +88,17 @@ class Outcome:
 
     Attributes
     ----------
-    values, inner : ndarray
-        By the outer and by the inner set.
+    values : ndarray
+        By the outer set.
+    difference : float
+        The largest Σ |R_i| |v_i − v'_i| over all that is read: states v, v' of the two sets, readouts R. Unlike the
+        difference of the values it does not vanish by accident.
     unknowns : int
-    payload : object
-        Whatever else the run wants to hand on.
     """
 
     values: np.ndarray
-    inner: np.ndarray
+    difference: float
     unknowns: int
-    payload: object = None
 
 
 @dataclass(frozen=True)
@@ -151,9 +153,8 @@ def converge(
         outer, inner = shape.sets(cut)
         complete = bool(inner.all())
         outcome = run(outer, inner)
-        difference = float(np.abs(outcome.values - outcome.inner).max(initial=0)) if not complete else 0.0
-        if not math.isfinite(difference):
-            difference = math.inf
+        difference = 0.0 if complete else outcome.difference
+        difference = difference if math.isfinite(difference) else math.inf
         error = difference * lag(history, cut, difference)
         if complete or error <= tolerance or fixed is not None:
             return Converged(outcome, cut, error, complete)
@@ -163,17 +164,17 @@ def converge(
 
 def lag(history: Sequence[tuple[int, float]], cut: int, difference: float) -> float:
     """How many times the difference the error may be: 1 where it falls quickly, more where it falls slowly."""
-    ratio = math.exp(-slope([*history, (cut, difference)])) if history else 0.5
-    return max(1.0, ratio / (1 - ratio)) if ratio < 1 else 10.0
+    ratio = math.exp(-slope([*history, (cut, difference)]))
+    return max(1.0, ratio / (1 - ratio))
 
 
 def slope(history: Sequence[tuple[int, float]]) -> float:
-    """By how much the logarithm of the error falls per unit of cut."""
+    """By how much the logarithm of the error falls per unit of cut, over all that is known."""
     known = [(cut, error) for cut, error in history if 0 < error < math.inf]
     if len(known) < 2:
         return FIRST_SLOPE
-    (k1, e1), (k2, e2) = known[-2:]
-    return max(math.log(e1 / e2) / (k2 - k1), 0.02)
+    (k1, e1), (k2, e2) = known[0], known[-1]
+    return max(math.log(e1 / e2) / (k2 - k1), LEAST_SLOPE)
 
 
 def following(history: Sequence[tuple[int, float]], tolerance: float) -> int:
@@ -181,6 +182,6 @@ def following(history: Sequence[tuple[int, float]], tolerance: float) -> int:
     cut, error = history[-1]
     most = max(cut + 4, math.ceil(cut * GROWTH))
     if not error < math.inf:
-        return most
+        return max(cut + 4, math.ceil(1.5 * cut))
     steps = math.ceil(math.log(max(error / (AIM * tolerance), 1.0)) / slope(history))
-    return min(max(cut + 1, cut + steps), most)
+    return min(cut + max(2, cut // 8, steps), most)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.sparse import bmat, csr_matrix
+from scipy.sparse import bmat, csr_matrix, eye_array
 
 from ..errors import ArgumentError, ConvergenceError
 from ..numerics.stationary import StationarySolver
@@ -86,9 +87,7 @@ class Solver:
         used = self.readout.occupations[np.any([row != 0 for row in rows], axis=0)]
         ends = np.cumsum([0, *(len(p.weights) for p in self.patterns)])
         modes = used.any(axis=0)
-        return [modes[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)], int(
-            used.sum(axis=1).max(initial=0)
-        )
+        return [modes[a:b] for a, b in itertools.pairwise(ends)], int(used.sum(axis=1).max(initial=0))
 
     def generator(self, occupations: np.ndarray) -> Any:
         """The representation that suits the problem."""
@@ -131,8 +130,12 @@ class Solver:
         mask = np.tile(np.repeat(inner, self.compiled.basis.size), len(self.orders))
         return generator, mask
 
-    def _outcome(self, values: np.ndarray, generator: Any) -> Outcome:
-        return Outcome(values[..., 0], values[..., 1], generator.size)
+    @staticmethod
+    def _outcome(states: np.ndarray, rows: np.ndarray, unknowns: int) -> Outcome:
+        """From states, shape (…, components, 2), and readouts, shape (…, moments, components)."""
+        values = np.einsum("...ri,...i->...r", rows, states[..., 0])
+        change = np.einsum("...ri,...i->...r", np.abs(rows), np.abs(states[..., 0] - states[..., 1]))
+        return Outcome(values, float(change.max(initial=0)), unknowns)
 
     def _steady(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
         """Evolve with a generator that does not change in time."""
@@ -143,12 +146,14 @@ class Solver:
         rows = triangular(generator.rows(self.readout, self.references))
         start = np.zeros(generator.size * len(self.orders))
         start[: generator.size] = generator.initial()
-        values, _ = evolve_linear(
-            L, np.column_stack([start, start]), task.times, rows, INTEGRATION * task.tolerance,
+        used = np.unique(rows.indices)
+        chosen = eye_array(len(start), format="csr")[used]
+        states, _ = evolve_linear(
+            L, np.column_stack([start, start]), task.times, chosen, INTEGRATION * task.tolerance,
             np.column_stack([np.ones_like(mask), mask]),
             Settling(L, generator, mask, task) if len(self.orders) == 1 else None, task.progress,
         )  # fmt: skip
-        return self._outcome(values, generator)
+        return self._outcome(states, rows[:, used].toarray(), generator.size)
 
     def _moving(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
         """Evolve together with the reference states, or with factors that change in time."""
@@ -176,11 +181,14 @@ class Solver:
             derivative, np.concatenate([start.ravel(), *self.references]), task.times, task.tolerance,
             timed=bool(factors), factors=factors, t_stops=task.options.get("t_stops", ()), progress=task.progress,
         )  # fmt: skip
-        values = []
+        outcomes = []
         for y in states:
             state, *references = np.split(y, ends)
-            values.append(triangular(generator.rows(self.readout, references)) @ state.reshape(n, 2))
-        return self._outcome(np.array(values), generator)
+            rows = triangular(generator.rows(self.readout, references))
+            used = np.unique(rows.indices)
+            outcomes.append(self._outcome(state.reshape(n, 2)[used], rows[:, used].toarray(), generator.size))
+        values = np.array([outcome.values for outcome in outcomes])
+        return Outcome(values, max(outcome.difference for outcome in outcomes), generator.size)
 
     def factors(self) -> list[Callable[[float], float]]:
         """All functions of time in the problem."""
@@ -197,7 +205,7 @@ class Solver:
         generator, mask = self._prepared(outer, inner)
         matrices = generator.matrices(self.references)
         rows = triangular(generator.rows(self.readout, self.references))
-        values = []
+        found = []
         one_order = mask[: generator.size]
         for keep in (np.ones_like(one_order), one_order):
             index = np.flatnonzero(keep)
@@ -214,8 +222,9 @@ class Solver:
                 states.append(solver.solve(-sum(L[l - i] @ states[i] for i in range(l))))
             full = np.zeros((len(states), generator.size))
             full[:, index] = states
-            values.append(rows @ full.ravel())
-        return self._outcome(np.stack(values, axis=-1), generator)
+            found.append(full.ravel())
+        used = np.unique(rows.indices)
+        return self._outcome(np.column_stack(found)[used], rows[:, used].toarray(), generator.size)
 
     def slowest(self) -> float:
         """The slowest relaxation of a site or of the central system by itself."""
