@@ -1,0 +1,109 @@
+"""Random valid models with everything in them, moments to read, and the way from both to a method's numbers."""
+
+import importlib
+
+import numpy as np
+
+from centralspin.problem.collective import CollectiveModel, Sites
+from centralspin.problem.general import Task, dimensionless
+from centralspin.problem.moments import Moment
+
+LOWER, RAISE = np.array([[0, 0], [1, 0]]), np.array([[0, 1], [0, 0]])
+
+
+def matrix(random, d, hermitian=False):
+    A = random.normal(size=(d, d)) + 1j * random.normal(size=(d, d))
+    return (A + A.conj().T) / 2 if hermitian else A
+
+
+def state(random, d):
+    A = matrix(random, d)
+    rho = A @ A.conj().T
+    return rho / np.trace(rho).real
+
+
+def spins(random, count, central=2, hermitian_couplings=False, **changes):
+    """Spins-½ that decay and are pumped, with phases, in any field, coupled by any operators."""
+    phases = np.exp(2j * np.pi * random.random(3))
+    parts = {
+        "count": count,
+        "hamiltonian": matrix(random, 2, True),
+        "jumps": [phases[0] * LOWER, 0.7 * phases[1] * RAISE, 0.4 * phases[2] * LOWER],
+        "rates": [random.random(), None, random.random()],
+        "couplings": [
+            (0.5 * matrix(random, central, hermitian_couplings), matrix(random, 2, hermitian_couplings)),
+            (0.5 * matrix(random, central, True), matrix(random, 2, True)),
+        ],
+        "initial": state(random, 2),
+    }
+    return Sites(**(parts | changes))
+
+
+def levels(random, count, d, central=2, interactions=True, **changes):
+    """Sites of d levels with jumps of any kind and interactions."""
+    parts = {
+        "count": count,
+        "hamiltonian": matrix(random, d, True),
+        "jumps": [0.5 * matrix(random, d) for _ in range(2)],
+        "couplings": [(0.5 * matrix(random, central), 0.5 * matrix(random, d))],
+        "interactions": [(matrix(random, d), 0.5 * matrix(random, d))] if interactions else [],
+        "initial": state(random, d),
+    }
+    return Sites(**(parts | changes))
+
+
+def around(random, sites, central=2, scaling=0.5):
+    """A model of these sites around a random central system."""
+    return CollectiveModel(
+        hamiltonian=matrix(random, central, True),
+        jumps=[0.4 * matrix(random, central) for _ in range(2)],
+        sites=sites,
+        scaling=scaling,
+        initial=state(random, central),
+    )
+
+
+def moments(random, model, scaling=0.5):
+    """Central, collective and mixed moments of Hermitian and of other operators, up to the fourth power."""
+    d, sizes = len(model.hamiltonian), [s.dimension for s in model.sites]
+    everywhere = [matrix(random, size) for size in sizes]
+    last = len(sizes) - 1
+    return (
+        Moment(central=matrix(random, d, True)),
+        Moment(central=matrix(random, d)),
+        Moment(site=[matrix(random, size, True) for size in sizes], scaling=1.0),
+        Moment(site=matrix(random, sizes[last], True), site_class=last, power=4, scaling=scaling),
+        Moment(site=matrix(random, sizes[0]), power=3, scaling=scaling),
+        Moment(central=matrix(random, d, True), site=everywhere, power=2, scaling=scaling),
+        Moment(central=matrix(random, d), site=everywhere, power=1, scaling=scaling),
+    )
+
+
+def reading(method, model, times, wanted, tolerance=1e-9):
+    """What a method answers, times in the model's units; None asks for the stationary state."""
+    module = importlib.import_module(f"centralspin.methods.{method}")
+    problem = dimensionless(model)
+    times = None if times is None else np.asarray(times) * problem.unit
+    task = Task(problem, times, tuple(wanted), tolerance)
+    if error := module.refuses(task):
+        raise error
+    return module.run(task)
+
+
+def rescaled(model, s):
+    """The same model with all rates and frequencies multiplied by s."""
+    root = np.sqrt(s)
+    sites = [
+        Sites(
+            count=c.count,
+            hamiltonian=s * c.hamiltonian,
+            jumps=[root * J for J in c.jumps],
+            rates=c.rates,
+            couplings=[(s * A, B) for A, B in c.couplings],
+            interactions=[(s * A, B) for A, B in c.interactions],
+            initial=c.initial,
+        )
+        for c in model.sites
+    ]
+    jumps = [root * J for J in model.jumps]
+    return model.replace(hamiltonian=s * model.hamiltonian, jumps=jumps, sites=sites)
