@@ -17,8 +17,13 @@ def build(model):
         sizes += [s.dimension] * s.count
         owner += [c] * s.count
     N = len(sizes) - 1
-    total = lambda B, c: sum(embed(B, k, sizes) for k in range(1, N + 1) if owner[k] == c)
-    central = lambda A: embed(A, 0, sizes)
+
+    def total(B, c):
+        return sum(embed(B, k, sizes) for k in range(1, N + 1) if owner[k] == c)
+
+    def central(A):
+        return embed(A, 0, sizes)
+
     H = central(model.hamiltonian)
     jumps = [(central(J), 1.0) for J in model.jumps]
     for c, s in enumerate(model.sites):
@@ -33,7 +38,9 @@ def build(model):
         for k in range(1, N + 1):
             if owner[k] == c:
                 rates = s.rates or [None] * len(s.jumps)
-                jumps += [(embed(J, k, sizes), 1.0 if f is None else f) for J, f in zip(s.jumps, rates, strict=True)]
+                jumps += [
+                    (embed(J, k, sizes), 1.0 if f is None else f) for J, f in zip(s.jumps, rates, strict=True)
+                ]
     start = [np.ones((1, 1)) if model.initial is None else model.initial]
     start += [model.sites[owner[k]].initial for k in range(1, N + 1)]
     rho = reduce(np.kron, start) if all(r is not None for r in start) else None

@@ -37,7 +37,9 @@ from ..problem.checks import is_hermitian
 from ..problem.general import Problem, Task
 from ..problem.moments import Moment, Reading
 from .small import (
+    at,
     cannot_start,
+    central_state,
     decay_and_pump,
     hamiltonian,
     initial_state,
@@ -138,7 +140,7 @@ class DickeBlocks:
         for index, d in enumerate(self.dimensions):
             power = csr_array(eye_array(d // self.levels, dtype=complex))
             for _ in range(moment.power or 0):
-                X = self.total(sum(pauli(B) for B in moment.operators.values()), index)
+                X = self.total(pauli(moment.operators[0]), index)
                 power = power @ (self.N**-moment.scaling * X)
             blocks.append(csr_array(kron(power, A)))
         return self.readout(blocks)
@@ -160,9 +162,13 @@ def refuses(task: Task) -> ArgumentError | None:
     except ArgumentError as error:
         return error
     if site.interactions:
-        return ArgumentError("interactions", 'be left out with method "dicke"', f"{len(site.interactions)} pairs")
+        return ArgumentError(
+            "interactions", 'be left out with method "dicke"', f"{len(site.interactions)} pairs"
+        )
     if not unknowns(problem.size, problem.central.dimension) <= LARGEST_SIZE:
-        return ArgumentError("N", f'give at most {LARGEST_SIZE:,} unknowns with method "dicke"', f"{problem.size:g}")
+        return ArgumentError(
+            "N", f'give at most {LARGEST_SIZE:,} unknowns with method "dicke"', f"{problem.size:g}"
+        )
     return cannot_start(problem) if task.times is not None else None
 
 
@@ -179,7 +185,7 @@ def run(task: Task) -> Reading:
     readout = csr_matrix(vstack([space.moment(moment) for moment in task.moments]))
     error = task.tolerance
     if task.times is not None:
-        v = space.product_state(_bloch(initial_state(problem.classes[0])), problem.central.initial)
+        v = space.product_state(_bloch(initial_state(problem.classes[0])), central_state(problem))
         values = _evolve(L, v, task.times, readout, task.tolerance)
     elif L.shape[0] <= LARGEST_DIRECT_SIZE:
         trace = np.concatenate([np.eye(d).ravel() for d in space.dimensions])
@@ -198,7 +204,7 @@ def lindbladian(problem: Problem, space: DickeBlocks) -> csr_matrix:
     count = len(space.spins)
     decay, pump = decay_and_pump(site, "dicke")
     field = pauli(hamiltonian(site))
-    jumps = [(csr_array(J), f) for J, f in problem.central.jumps]
+    jumps = [(csr_array(J), at(f, 0.0)) for J, f in problem.central.jumps]
     local = -1j * csr_array(hamiltonian(problem.central))
     for J, f in jumps:
         local = local - f / 2 * (J.conj().T @ J)
@@ -210,7 +216,7 @@ def lindbladian(problem: Problem, space: DickeBlocks) -> csr_matrix:
         # −i H_eff = −i H − ½ Σ J†J; the local jumps have Σ_k σ±σ∓ = N/2 ± J_z
         H = csr_array(kron(space.total(field, index), one))
         for A, B, f in site.couplings:
-            part = kron(space.total(pauli(B), index), csr_array(A)) * (f * space.N**-problem.scaling)
+            part = kron(space.total(pauli(B), index), csr_array(A)) * (at(f, 0.0) * space.N**-problem.scaling)
             H = H + (part if is_hermitian(A) and is_hermitian(B) else part + part.conj().T)
         J_z, half = csr_array(diags_array(magnetic_numbers(j))), space.N / 2 * inner
         loss = decay * (half + J_z) + pump * (half - J_z)
@@ -293,7 +299,9 @@ def _relax(problem: Problem, space: DickeBlocks, L: Any, readout: Any, task: Tas
     for k, time in enumerate(times):
         starts = [_evolve(L, v, np.array([time - now]), everything, task.tolerance / 100)[0] for v in starts]
         now, values = time, [readout @ v for v in starts]
-        moved = max(np.abs(a - b).max() for a, b in zip([*values, values[0]], [*before, values[1]], strict=True))
+        moved = max(
+            np.abs(a - b).max() for a, b in zip([*values, values[0]], [*before, values[1]], strict=True)
+        )
         if moved <= task.tolerance / 4:
             return np.asarray(values[0])
         before = values

@@ -20,7 +20,7 @@ from ..problem.checks import is_hermitian
 from ..problem.collective import collective_model
 from ..problem.general import Factor, Problem, Task, dimensionless
 from ..problem.moments import Moment, Reading
-from .small import cannot_start, initial_state, real_where_hermitian, require_constant, tell
+from .small import at, cannot_start, central_state, initial_state, real_where_hermitian, require_constant, tell
 
 ABOUT = "zero"
 OPTIONS: frozenset[str] = frozenset()
@@ -95,7 +95,7 @@ class FullSpace:
 
     def initial(self) -> Any:
         """The initial product state."""
-        states = [qutip.Qobj(self.problem.central.initial)]
+        states = [qutip.Qobj(central_state(self.problem))]
         for site in self.problem.classes:
             states += [qutip.Qobj(initial_state(site))] * int(site.count)
         return qutip.tensor(states)
@@ -117,8 +117,8 @@ def operators(model: CentralSpinModel) -> tuple[Any, list[Any], dict[str, list[A
     if error := _too_large(problem):
         raise error
     space = FullSpace(problem)
-    H = sum(f * part for part, f in space.hamiltonian()) * problem.unit
-    jumps = [math.sqrt(f * problem.unit) * J for J, f in space.jumps()]
+    H = sum(at(f, 0.0) * part for part, f in space.hamiltonian()) * problem.unit
+    jumps = [math.sqrt(at(f, 0.0) * problem.unit) * J for J, f in space.jumps()]
     places = range(len(space.dimensions))
     spin = {axis: [space.place(s, k) for k in places] for axis, s in zip("xyz", PAULI, strict=True)}
     return H, jumps, spin
@@ -192,7 +192,13 @@ def _too_large(problem: Problem) -> ArgumentError | None:
     sizes = [problem.central.dimension, *(s.dimension ** min(s.count, 1000) for s in problem.classes)]
     entries = math.prod(map(int, sizes)) ** 2
     if problem.size == math.inf or entries > LARGEST_SIZE:
-        what = "infinitely many" if problem.size == math.inf else f"{entries:,}" if entries < 1e9 else "many more"
+        what = (
+            "infinitely many"
+            if problem.size == math.inf
+            else f"{entries:,}"
+            if entries < 1e9
+            else "many more"
+        )
         return ArgumentError(
             "N",
             f'give at most {LARGEST_SIZE:,} entries of the density matrix with method "full_space" '

@@ -62,18 +62,26 @@ def stationary_state(site: System) -> np.ndarray:
     return (rho + rho.conj().T) / 2
 
 
+def central_state(problem: Problem) -> np.ndarray:
+    """The initial density matrix of the central system, or raise if it is not given."""
+    if problem.central.initial is None:
+        raise ArgumentError("initial", "be given to evolve a model", None)
+    return problem.central.initial
+
+
 def cannot_start(problem: Problem) -> ArgumentError | None:
-    """The refusal of sites that have no initial state, if so."""
-    for site in problem.classes:
-        try:
+    """The refusal of a problem that has no initial state, if so."""
+    try:
+        central_state(problem)
+        for site in problem.classes:
             initial_state(site)
-        except ArgumentError as error:
-            return error
+    except ArgumentError as error:
+        return error
     return None
 
 
 def pauli(operator: np.ndarray) -> np.ndarray:
-    """b of the 2×2 operator b_0 + b_x σ_x + b_y σ_y + b_z σ_z, shape (4,)."""
+    """B of the 2×2 operator b_0 + b_x σ_x + b_y σ_y + b_z σ_z, shape (4,)."""
     return np.array([np.trace(operator), *(np.trace(sigma @ operator) for sigma in PAULI)]) / 2
 
 
