@@ -47,7 +47,9 @@ class Progress:
         if self._bar is None:
             from tqdm.auto import tqdm
 
-            self._bar = tqdm(total=1.0, leave=False, bar_format="{desc}: {percentage:3.0f} %|{bar}| {elapsed}")
+            self._bar = tqdm(
+                total=1.0, leave=False, bar_format="{desc}: {percentage:3.0f} %|{bar}| {elapsed}"
+            )
         self._bar.set_description(what, refresh=False)
         self._bar.n = fraction
         self._bar.refresh()

@@ -66,7 +66,9 @@ def site_count(name: str, value: Any) -> float:
     if not whole:
         raise ArgumentError(name, "be a positive integer or math.inf", short(value))
     if value > LARGEST_COUNT:
-        raise ArgumentError(name, f"be at most {LARGEST_COUNT:g} or math.inf", f"about 10^{len(str(int(value))) - 1}")
+        raise ArgumentError(
+            name, f"be at most {LARGEST_COUNT:g} or math.inf", f"about 10^{len(str(int(value))) - 1}"
+        )
     return int(value)
 
 
@@ -107,7 +109,9 @@ def square_matrix(name: str, value: Any, dimension: int | None = None) -> np.nda
     try:
         matrix = np.array(value.full() if is_qobj(value) else value, dtype=complex)
     except (TypeError, ValueError):
-        raise ArgumentError(name, "be a square matrix (NumPy array or QuTiP operator)", short(value)) from None
+        raise ArgumentError(
+            name, "be a square matrix (NumPy array or QuTiP operator)", short(value)
+        ) from None
     shape = f"of shape {matrix.shape}"
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.shape[0] < 1:
         raise ArgumentError(name, "be a square matrix", shape)
@@ -131,7 +135,9 @@ def hermitian_matrix(name: str, value: Any, dimension: int | None = None) -> np.
     return (matrix + matrix.conj().T) / 2
 
 
-def density_matrix(name: str, value: Any, dimension: int | None = None, *, slack: float = ROUND_OFF) -> np.ndarray:
+def density_matrix(
+    name: str, value: Any, dimension: int | None = None, *, slack: float = ROUND_OFF
+) -> np.ndarray:
     """Return `value` (a density matrix, or a ket) as a density matrix of trace 1.
 
     `slack` is by how much the trace may differ from 1 and an eigenvalue be negative; the trace is then made 1.
@@ -167,12 +173,19 @@ def increasing_times(value: Any, name: str = "times") -> np.ndarray:
         raise ArgumentError(name, "be finite and not below 0", f"{times.min():g} … {times.max():g}")
     if (np.diff(times) <= 0).any():
         k = int(np.argmax(np.diff(times) <= 0))
-        raise ArgumentError(name, "increase strictly", f"{times[k]:g} followed by {times[k + 1]:g} at index {k}")
+        raise ArgumentError(
+            name, "increase strictly", f"{times[k]:g} followed by {times[k + 1]:g} at index {k}"
+        )
     return times
 
 
 def sequence(name: str, value: Any) -> list[Any]:
     """Return an iterable that is no text and no single operator as a list."""
-    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) or is_operator(value) or is_qobj(value):
+    if (
+        isinstance(value, (str, bytes))
+        or not isinstance(value, Iterable)
+        or is_operator(value)
+        or is_qobj(value)
+    ):
         raise ArgumentError(name, "be a sequence", short(value))
     return list(value)

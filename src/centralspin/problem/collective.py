@@ -72,18 +72,26 @@ class Sites:
         set_(self, "jumps", jumps)
         rates = [None] * len(jumps) if self.rates is None else sequence("rates", self.rates)
         if len(rates) != len(jumps):
-            raise ArgumentError("rates", f"have one entry for each of the {len(jumps)} jumps", f"of length {len(rates)}")
+            raise ArgumentError(
+                "rates", f"have one entry for each of the {len(jumps)} jumps", f"of length {len(rates)}"
+            )
         checked = [
-            rate if rate is None or callable(rate) else real_number(f"rates[{i}]", rate) for i, rate in enumerate(rates)
+            rate if rate is None or callable(rate) else real_number(f"rates[{i}]", rate)
+            for i, rate in enumerate(rates)
         ]
         set_(self, "rates", None if self.rates is None else tuple(checked))
-        pairs = [_pair(f"couplings[{i}]", pair) for i, pair in enumerate(sequence("couplings", self.couplings))]
+        pairs = [
+            _pair(f"couplings[{i}]", pair) for i, pair in enumerate(sequence("couplings", self.couplings))
+        ]
         couplings = [
             (square_matrix(f"couplings[{i}][0]", A), square_matrix(f"couplings[{i}][1]", B, d))
             for i, (A, B) in enumerate(pairs)
         ]
         set_(self, "couplings", tuple(couplings))
-        pairs = [_pair(f"interactions[{i}]", pair) for i, pair in enumerate(sequence("interactions", self.interactions))]
+        pairs = [
+            _pair(f"interactions[{i}]", pair)
+            for i, pair in enumerate(sequence("interactions", self.interactions))
+        ]
         interactions = [
             (square_matrix(f"interactions[{i}][0]", A, d), square_matrix(f"interactions[{i}][1]", B, d))
             for i, (A, B) in enumerate(pairs)
@@ -154,7 +162,9 @@ class CollectiveModel:
         return replace(self, **changes)
 
 
-def collective_model(model: CentralSpinModel, central_state: Any = "up", bath_bloch: Any = None) -> CollectiveModel:
+def collective_model(
+    model: CentralSpinModel, central_state: Any = "up", bath_bloch: Any = None
+) -> CollectiveModel:
     """Write a `CentralSpinModel` with its initial product state as a `CollectiveModel`.
 
     `bath_bloch` = None leaves the initial state of the sites to be their stationary one.

@@ -92,7 +92,11 @@ class Problem:
     def constant(self) -> bool:
         """Whether no part changes in time explicitly."""
         factors = [f for c in self.classes for *_, f in c.couplings]
-        return self.central.constant and all(c.constant for c in self.classes) and not any(map(callable, factors))
+        return (
+            self.central.constant
+            and all(c.constant for c in self.classes)
+            and not any(map(callable, factors))
+        )
 
     def stationary(self) -> Problem:
         """The same problem with every site started in its own stationary state."""
@@ -113,7 +117,9 @@ def dimensionless(model: CollectiveModel) -> Problem:
         sizes += [_size(A) * _size(B) for A, B in (*s.couplings, *s.interactions)]
     largest = max(sizes)
     if not math.isfinite(largest):
-        raise ArgumentError("model", "have rates whose size a floating-point number can hold", f"of size {largest}")
+        raise ArgumentError(
+            "model", "have rates whose size a floating-point number can hold", f"of size {largest}"
+        )
     unit = 4.0 ** round(math.log(largest, 4)) if largest > 0 else 1.0
     root = math.sqrt(unit)
     central = System(

@@ -92,13 +92,17 @@ class Moment:
             raise ArgumentError("central", f"be {central}×{central}", f"of shape {self.central.shape}")
         for index, B in self.operators.items():
             if index >= len(sites):
-                raise ArgumentError("site", f"belong to one of the {len(sites)} classes of sites", f"of class {index}")
+                raise ArgumentError(
+                    "site", f"belong to one of the {len(sites)} classes of sites", f"of class {index}"
+                )
             if len(B) != sites[index]:
                 raise ArgumentError("site", f"be {sites[index]}×{sites[index]}", f"of shape {B.shape}")
 
     def key(self) -> Any:
         """What two moments with the same value share, `about` left aside."""
-        bath = (self.scaling, tuple((i, B.tobytes()) for i, B in self.operators.items())) if self.power else ()
+        bath = (
+            (self.scaling, tuple((i, B.tobytes()) for i, B in self.operators.items())) if self.power else ()
+        )
         return None if self.central is None else self.central.tobytes(), self.power, bath
 
 
