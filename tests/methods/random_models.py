@@ -1,12 +1,10 @@
 """Random valid models with everything in them, moments to read, and the way from both to a method's numbers."""
 
-import importlib
+from dataclasses import replace
 
 import numpy as np
 
-from centralspin.problem.collective import CollectiveModel, Sites
-from centralspin.problem.general import Task, dimensionless
-from centralspin.problem.moments import Moment
+from centralspin import CollectiveModel, Moment, Sites, evolve, steady_state
 
 LOWER, RAISE = np.array([[0, 0], [1, 0]]), np.array([[0, 1], [0, 0]])
 
@@ -63,12 +61,12 @@ def around(random, sites, central=2, scaling=0.5):
     )
 
 
-def moments(random, model, scaling=0.5):
+def moments(random, model, scaling=0.5, about="zero"):
     """Central, collective and mixed moments of Hermitian and of other operators, up to the fourth power."""
     d, sizes = len(model.hamiltonian), [s.dimension for s in model.sites]
     everywhere = [matrix(random, size) for size in sizes]
     last = len(sizes) - 1
-    return (
+    found = (
         Moment(central=matrix(random, d, True)),
         Moment(central=matrix(random, d)),
         Moment(site=[matrix(random, size, True) for size in sizes], scaling=1.0),
@@ -77,31 +75,29 @@ def moments(random, model, scaling=0.5):
         Moment(central=matrix(random, d, True), site=everywhere, power=2, scaling=scaling),
         Moment(central=matrix(random, d), site=everywhere, power=1, scaling=scaling),
     )
+    return [replace(moment, about=about) for moment in found]
 
 
-def reading(method, model, times, wanted, tolerance=1e-9):
-    """What a method answers, times in the model's units; None asks for the stationary state."""
-    module = importlib.import_module(f"centralspin.methods.{method}")
-    problem = dimensionless(model)
-    times = None if times is None else np.asarray(times) * problem.unit
-    task = Task(problem, times, tuple(wanted), tolerance)
-    if error := module.refuses(task):
-        raise error
-    return module.run(task)
+def reading(method, model, times, wanted, tolerance=1e-9, **options):
+    """What a method answers, shape (times, moments); None asks for the stationary state."""
+    named = {str(i): moment for i, moment in enumerate(wanted)}
+    if times is None:
+        found = steady_state(model, named, method=method, tolerance=tolerance, **options)
+    else:
+        found = evolve(model, times, named, method=method, tolerance=tolerance, **options)
+    return np.array([found[name] for name in named]).T
 
 
 def rescaled(model, s):
     """The same model with all rates and frequencies multiplied by s."""
     root = np.sqrt(s)
     sites = [
-        Sites(
-            count=c.count,
+        replace(
+            c,
             hamiltonian=s * c.hamiltonian,
             jumps=[root * J for J in c.jumps],
-            rates=c.rates,
             couplings=[(s * A, B) for A, B in c.couplings],
             interactions=[(s * A, B) for A, B in c.interactions],
-            initial=c.initial,
         )
         for c in model.sites
     ]

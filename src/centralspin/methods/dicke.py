@@ -186,7 +186,7 @@ def run(task: Task) -> Reading:
     error = task.tolerance
     if task.times is not None:
         v = space.product_state(_bloch(initial_state(problem.classes[0])), central_state(problem))
-        values = _evolve(L, v, task.times, readout, task.tolerance)
+        values, _ = evolve_linear(L, v, task.times, readout, _accuracy(readout, task), progress=task.progress)
     elif L.shape[0] <= LARGEST_DIRECT_SIZE:
         trace = np.concatenate([np.eye(d).ravel() for d in space.dimensions])
         v, error = null_vector(L, trace)
@@ -215,8 +215,10 @@ def lindbladian(problem: Problem, space: DickeBlocks) -> csr_matrix:
         inner, identity = eye_array(n), eye_array(d)
         # −i H_eff = −i H − ½ Σ J†J; the local jumps have Σ_k σ±σ∓ = N/2 ± J_z
         H = csr_array(kron(space.total(field, index), one))
-        for A, B, f in site.couplings:
-            part = kron(space.total(pauli(B), index), csr_array(A)) * (at(f, 0.0) * space.N**-problem.scaling)
+        for A, B, factor in site.couplings:
+            part = kron(space.total(pauli(B), index), csr_array(A)) * (
+                at(factor, 0.0) * space.N**-problem.scaling
+            )
             H = H + (part if is_hermitian(A) and is_hermitian(B) else part + part.conj().T)
         J_z, half = csr_array(diags_array(magnetic_numbers(j))), space.N / 2 * inner
         loss = decay * (half + J_z) + pump * (half - J_z)
@@ -272,9 +274,9 @@ def _bloch(rho: np.ndarray) -> np.ndarray:
     return 2 * pauli(rho)[1:].real
 
 
-def _evolve(L: Any, v: np.ndarray, times: np.ndarray, readout: Any, tolerance: float) -> np.ndarray:
-    """Moments in time; the state is followed as accurately as the largest entry of the readout demands."""
-    return evolve_linear(L, v, times, readout, tolerance / max(1.0, float(abs(readout).max())))
+def _accuracy(readout: Any, task: Task) -> float:
+    """How accurately the state must be followed so that the largest entry of the readout does not matter."""
+    return task.tolerance / max(1.0, float(abs(readout).max()))
 
 
 def _relax(problem: Problem, space: DickeBlocks, L: Any, readout: Any, task: Task) -> np.ndarray:
@@ -295,9 +297,9 @@ def _relax(problem: Problem, space: DickeBlocks, L: Any, readout: Any, task: Tas
         raise ConvergenceError("The stationary state is not unique: nothing relaxes the sites.")
     times = 10 / (decay + pump) * 2.0 ** np.arange(DOUBLINGS)
     before, now = [np.full(readout.shape[0], np.nan)] * 2, 0.0
-    everything = eye_array(L.shape[0], format="csr")
     for k, time in enumerate(times):
-        starts = [_evolve(L, v, np.array([time - now]), everything, task.tolerance / 100)[0] for v in starts]
+        span = np.array([time - now])
+        starts = [evolve_linear(L, v, span, readout, _accuracy(readout, task) / DOUBLINGS)[1] for v in starts]
         now, values = time, [readout @ v for v in starts]
         moved = max(
             np.abs(a - b).max() for a, b in zip([*values, values[0]], [*before, values[1]], strict=True)

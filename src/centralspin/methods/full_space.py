@@ -15,20 +15,28 @@ import qutip
 
 from ..errors import ArgumentError, ConvergenceError
 from ..numerics.null_space import null_vector
+from ..numerics.stepping import breakpoints
 from ..problem.central_spin import PAULI, CentralSpinModel
 from ..problem.checks import is_hermitian
 from ..problem.collective import collective_model
 from ..problem.general import Factor, Problem, Task, dimensionless
 from ..problem.moments import Moment, Reading
-from .small import at, cannot_start, central_state, initial_state, real_where_hermitian, require_constant, tell
+from .small import (
+    at,
+    cannot_start,
+    central_state,
+    factors,
+    initial_state,
+    real_where_hermitian,
+    require_constant,
+    tell,
+)
 
 ABOUT = "zero"
-OPTIONS: frozenset[str] = frozenset()
+OPTIONS: frozenset[str] = frozenset({"t_stops"})
 
 #: Entries of the largest density matrix: a central spin and six others.
 LARGEST_SIZE = 4**7
-#: An explicit function of time is looked at so many times at least between two output times.
-LOOKS = 100
 
 
 class FullSpace:
@@ -174,17 +182,22 @@ def _evolve(L: Any, rho: Any, task: Task) -> list[Any]:
         "progress_bar": "",
         "nsteps": 1_000_000,
     }
-    if not task.problem.constant:
-        options["max_step"] = float(np.diff(np.r_[0.0, times]).max()) / LOOKS
-    solver = qutip.MESolver(L, options=options)
+    solver, last = qutip.MESolver(L, options=options), float(times[-1])
+    breaks = {*breakpoints(factors(task.problem), last), *task.options.get("t_stops", ())}
     solver.start(rho, 0.0)
-    states = []
-    for k, time in enumerate(times):
+    states = [rho] if times[0] == 0 else []
+    for time in sorted({*times, *breaks}):
+        if not 0 < time <= last:
+            continue
         try:
-            states.append(solver.step(time) if time > 0 else rho)
+            rho = solver.step(time)
         except qutip.solver.integrator.IntegratorException as error:
             raise ConvergenceError(f"The integration in time stopped: {error}") from None
-        tell(task.progress, (k + 1) / len(times), "the master equation")
+        if time in times:
+            states.append(rho)
+        if time in breaks:
+            solver.start(rho, time)
+        tell(task.progress, time / last, "the master equation")
     return states
 
 

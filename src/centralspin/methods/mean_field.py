@@ -22,7 +22,7 @@ import numpy as np
 from scipy.linalg import null_space
 
 from ..errors import ArgumentError, ConvergenceError
-from ..numerics.stepping import evolve_time_dependent
+from ..numerics.stepping import integrate
 from ..problem.central_spin import PAULI, CentralSpinModel
 from ..problem.checks import is_hermitian
 from ..problem.collective import collective_model
@@ -33,6 +33,7 @@ from .small import (
     at,
     cannot_start,
     central_state,
+    factors,
     initial_state,
     lindbladian,
     pauli,
@@ -43,14 +44,12 @@ from .small import (
 )
 
 ABOUT = "reference"
-OPTIONS: frozenset[str] = frozenset()
+OPTIONS: frozenset[str] = frozenset({"t_stops"})
 
 #: Stationarity is sought in steps of so many slowest local relaxation times, and for so many of them at most.
 RELAXATION_STEP, LONGEST_RELAXATION = 20.0, 1000.0
 #: A stationary state that Newton's method finds this near to where the equations went is where they go.
 NEAR = 1e-3
-#: An explicit function of time is looked at so many times at least between two output times.
-LOOKS = 100
 
 
 class Equations:
@@ -178,8 +177,13 @@ def run(task: Task) -> Reading:
         y, error = _settle(exact, y, task)
         states = [y]
     else:
-        longest = float(np.diff(np.r_[0.0, task.times]).max()) / LOOKS if not problem.constant else math.inf
-        states = list(evolve_time_dependent(exact, y, task.times, task.tolerance, longest or math.inf))
+        stops, moving = task.options.get("t_stops", ()), factors(problem)
+        states = list(
+            integrate(
+                exact, y, task.times, task.tolerance, timed=bool(moving), factors=moving, t_stops=stops,
+                progress=task.progress,
+            )
+        )  # fmt: skip
     values = np.array([[_value(exact, y, moment) for moment in task.moments] for y in states])
     values = real_where_hermitian(values, task.moments)
     return Reading(values[0] if task.times is None else values, error, {"unknowns": len(y)})
@@ -214,7 +218,7 @@ def _settle(exact: Equations, y: np.ndarray, task: Task) -> tuple[np.ndarray, fl
     inside = null_space(trace)  # directions that keep all traces
     count = round(LONGEST_RELAXATION / RELAXATION_STEP)
     for attempt in range(count):
-        y = evolve_time_dependent(exact, y, np.array([step]), task.tolerance)[0]
+        y = integrate(exact, y, np.array([step]), task.tolerance)[0]
         found, error = y, math.inf
         for _ in range(8):
             # The equations are quadratic, so that this derivative is exact.
