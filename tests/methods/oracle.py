@@ -3,6 +3,7 @@
 from functools import reduce
 
 import numpy as np
+from scipy.integrate import solve_ivp
 from scipy.linalg import expm, null_space
 
 
@@ -60,20 +61,33 @@ def liouvillian(H, jumps, time=0.0):
 
 def values(model, times, wanted):
     """Moments about zero at the given times, or, for None, in the stationary state."""
-    H, jumps, rho, central, total, N = build(model)
+    H, jumps, rho, *collective = build(model)
     D = len(H)
     L = liouvillian(H, jumps)
     if times is None:
         v = null_space(L, rcond=1e-12)
         assert v.shape[1] == 1
-        states = [v[:, 0].reshape(D, D).T / np.trace(v[:, 0].reshape(D, D))]
-    else:
-        states = [(expm(L * t) @ rho.ravel(order="F")).reshape(D, D).T for t in times]
+        return read([v[:, 0] / np.trace(v[:, 0].reshape(D, D))], wanted, *collective)[0]
+    return read([expm(L * t) @ rho.ravel(order="F") for t in times], wanted, *collective)
+
+
+def values_in_time(model, times, wanted):
+    """The same for rates that change in time."""
+    H, jumps, rho, *collective = build(model)
+    result = solve_ivp(
+        lambda t, v: liouvillian(H, jumps, t) @ v, (0, times[-1]), rho.ravel(order="F"), "DOP853", times,
+        rtol=1e-11, atol=1e-11, max_step=0.01,
+    )  # fmt: skip
+    return read(result.y.T, wanted, *collective)
+
+
+def read(states, wanted, central, total, N):
+    """Tr(O ρ) for every state and moment."""
+    D = round(np.sqrt(len(states[0])))
     rows = []
     for m in wanted:
         O = np.eye(D) if m.central is None else central(m.central)
         for _ in range(m.power):
             O = O @ (N**-m.scaling * sum(total(B, c) for c, B in m.operators.items()))
-        rows.append([np.trace(O @ state) for state in states])
-    result = np.array(rows).T
-    return result[0] if times is None else result
+        rows.append([np.trace(O @ state.reshape(D, D).T) for state in states])
+    return np.array(rows).T

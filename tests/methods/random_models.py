@@ -50,6 +50,29 @@ def levels(random, count, d, central=2, interactions=True, **changes):
     return Sites(**(parts | changes))
 
 
+def thermal(random, central, count):
+    """Spins-½ whose fluctuation is a boson: stationary, decaying faster than they are pumped, in a field along z."""
+    flips = [
+        np.array([[0, a], [b, 0]]) for a, b in random.normal(size=(2, 2)) + 1j * random.normal(size=(2, 2))
+    ]
+    hermitian = flips[1] + flips[1].conj().T
+    couplings = [(0.3 * matrix(random, central), flips[0]), (0.3 * matrix(random, central, True), hermitian)]
+    field = np.diag(random.normal(size=2))
+    return spins(random, count, hamiltonian=field, couplings=couplings, initial=None, rates=[2.5, 0.6, 0.3])
+
+
+def boson_moments(random, d):
+    """Moments of the central system and of combinations of σ− and σ+."""
+    a, b, c = random.normal(size=3) + 1j * random.normal(size=3)
+    return [
+        Moment(central=matrix(random, d, True)),
+        Moment(site=[[0, a], [b, 0]]),
+        Moment(site=[[0, a], [a.conj(), 0]], power=4),
+        Moment(central=matrix(random, d), site=[[0, c], [b, 0]], power=2),
+        Moment(central=matrix(random, d, True), site=[[0, c], [c.conj(), 0]], power=3),
+    ]
+
+
 def around(random, sites, central=2, scaling=0.5):
     """A model of these sites around a random central system."""
     return CollectiveModel(

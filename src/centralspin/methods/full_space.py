@@ -179,12 +179,14 @@ def _evolve(L: Any, rho: Any, task: Task) -> list[Any]:
         "atol": accuracy,
         "rtol": accuracy,
         "method": "vern9",
+        # Nothing controls the error of an interpolation over a step in which a pulse begins.
+        "interpolate": task.problem.constant,
         "progress_bar": "",
         "nsteps": 1_000_000,
     }
-    solver, last = qutip.MESolver(L, options=options), float(times[-1])
+    last = float(times[-1])
     breaks = {*breakpoints(factors(task.problem), last), *task.options.get("t_stops", ())}
-    solver.start(rho, 0.0)
+    solver = _started(L, rho, 0.0, options)
     states = [rho] if times[0] == 0 else []
     for time in sorted({*times, *breaks}):
         if not 0 < time <= last:
@@ -196,9 +198,16 @@ def _evolve(L: Any, rho: Any, task: Task) -> list[Any]:
         if time in times:
             states.append(rho)
         if time in breaks:
-            solver.start(rho, time)
+            solver = _started(L, rho, time, options)
         tell(task.progress, time / last, "the master equation")
     return states
+
+
+def _started(L: Any, rho: Any, time: float, options: dict[str, Any]) -> Any:
+    """A new solver: one that is started again would go on with the step that it took last."""
+    solver = qutip.MESolver(L, options=options)
+    solver.start(rho, time)
+    return solver
 
 
 def _too_large(problem: Problem) -> ArgumentError | None:
