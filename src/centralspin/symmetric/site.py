@@ -162,7 +162,7 @@ class Equation:
         times, place = np.unique(np.asarray(times, dtype=float), return_inverse=True)
         solved = integrate(
             lambda t, r: self.velocity(r, t), self.initial(), times, REFERENCE_TOLERANCE,
-            timed=self.timed, t_stops=t_stops,
+            timed=self.timed, factors=self.parts.factors, t_stops=t_stops,
         )  # fmt: skip
         return np.asarray(solved[place.ravel()])
 

@@ -298,7 +298,7 @@ def triangular(blocks: list[csr_matrix]) -> csr_matrix:
 
 def shift(problem: Problem, times: np.ndarray | None, orders: Sequence[int | None], t_stops: Any = ()) -> Any:
     r"""From a moment to :math:`N^{-s} \sum_k ⟨B^{(k)}⟩` in the reference states, as a series, shape (orders, times)."""
-    compiled = Compiled(problem)
+    compiled = Compiled(problem if times is not None else problem.stationary())
     when = np.zeros(1) if times is None else times
     states = [site.equation.at(when, t_stops) for site in compiled.sites]
 
