@@ -174,7 +174,7 @@ def evolve_linear(
     return values.reshape(shape), stepper.V.T.reshape(V.shape)
 
 
-def propagate(L: Any, v: np.ndarray, times: Sequence[float], tolerance: float) -> np.ndarray:
+def propagate(L: Any, v: np.ndarray, times: Sequence[float] | np.ndarray, tolerance: float) -> np.ndarray:
     """Return the states exp(L t) v at a few increasing times, shape (times, n).
 
     `Stepper` keeps every Taylor term, 41 copies of the state, to read out few numbers at many times. Here whole states

@@ -73,9 +73,9 @@ class Solver:
         self.rotated = dark_modes.applies(self.compiled)
         self.readout = Readout(self.compiled, task.moments, self.orders)
         if self.rotated:
-            self._modes, weights = dark_modes.rotation(self.compiled, self.patterns)
+            self._modes, rotated = dark_modes.rotation(self.compiled, self.patterns)
             power = max((m.power or 0 for m in task.moments), default=0)
-            self.shape = Shape([weights], [math.inf], [weights > 0], power)
+            self.shape = Shape([rotated], [math.inf], [rotated > 0], power)
         else:
             weights = [p.weights for p in self.patterns]
             self.shape = Shape(weights, [s.count for s in self.compiled.sites], *self._needed())
@@ -84,7 +84,7 @@ class Solver:
         """Which modes the readouts reach, and up to how many quanta."""
         generic = [site.equation.generic() for site in self.compiled.sites]
         rows = [bath for of_order in self.readout.series(generic) for bath, _ in of_order]
-        used = self.readout.occupations[np.any([row != 0 for row in rows], axis=0)]
+        used = self.readout.occupations[np.array([row != 0 for row in rows]).any(axis=0)]
         ends = np.cumsum([0, *(len(p.weights) for p in self.patterns)])
         modes = used.any(axis=0)
         return [modes[a:b] for a, b in itertools.pairwise(ends)], int(used.sum(axis=1).max(initial=0))
@@ -303,7 +303,7 @@ def shift(problem: Problem, times: np.ndarray | None, orders: Sequence[int | Non
     states = [site.equation.at(when, t_stops) for site in compiled.sites]
 
     def of(moment: Moment) -> np.ndarray:
-        total = 0.0
+        total: Any = 0.0
         for index, B in moment.operators.items():
             row = compiled.sites[index].basis.expectation(B)
             value = row[0] + states[index] @ row[1:]
