@@ -83,8 +83,8 @@ class Solver:
     def _needed(self) -> tuple[list[np.ndarray], int]:
         """Which modes the readouts reach, and up to how many quanta."""
         generic = [site.equation.generic() for site in self.compiled.sites]
-        rows = [bath for of_order in self.readout.series(generic) for bath, _ in of_order]
-        used = self.readout.occupations[np.array([row != 0 for row in rows]).any(axis=0)]
+        rows = np.array([bath for of_order in self.readout.series(generic) for bath, _ in of_order])
+        used = self.readout.occupations[np.any(rows != 0, axis=0)]
         ends = np.cumsum([0, *(len(p.weights) for p in self.patterns)])
         modes = used.any(axis=0)
         return [modes[a:b] for a, b in itertools.pairwise(ends)], int(used.sum(axis=1).max(initial=0))
