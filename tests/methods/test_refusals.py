@@ -8,7 +8,7 @@ import pytest
 from random_models import LOWER, RAISE, around, levels, matrix, moments, reading, rescaled, spins, thermal
 
 from centralspin import ArgumentError, CentralSpinModel, ConvergenceError, Moment, evolve, steady_state
-from centralspin.methods import full_space, spin_boson
+from centralspin.methods import dicke, full_space, spin_boson
 from centralspin.numerics.null_space import DENSE, null_vector
 
 TIMES = [0.3, 1.1]
@@ -77,7 +77,6 @@ def spectator(count):
         ("full_space", spectator(2)),
         ("dicke", dark_pair(3)),
         ("dicke", spectator(4)),
-        ("dicke", dark_pair(12)),
         ("mean_field", spectator(3)),
         ("mean_field", dark_pair(3)),
     ],
@@ -85,6 +84,23 @@ def spectator(count):
 def test_a_stationary_state_that_is_not_unique_is_refused(method, model):
     with pytest.raises(ConvergenceError):
         reading(method, model, None, [Moment(central=np.kron(np.diag([1, -1]), np.diag([1, -1])))])
+
+
+def test_two_states_that_stay_apart_are_no_stationary_state(monkeypatch):
+    """The way of larger baths: evolve two states until they agree."""
+    monkeypatch.setattr(dicke, "LARGEST_DIRECT_SIZE", 0)
+    monkeypatch.setattr(dicke, "DOUBLINGS", 4)
+    with pytest.raises(ConvergenceError, match="differ"):
+        reading("dicke", dark_pair(4), None, [Moment(central=np.kron(np.diag([1, -1]), np.diag([1, -1])))])
+
+
+def test_relaxed_and_solved_stationary_states_agree(monkeypatch):
+    random = np.random.default_rng(3)
+    model = around(random, spins(random, 6))
+    wanted = moments(random, model)
+    solved = reading("dicke", model, None, wanted)
+    monkeypatch.setattr(dicke, "LARGEST_DIRECT_SIZE", 0)
+    np.testing.assert_allclose(reading("dicke", model, None, wanted), solved, atol=3e-9)
 
 
 @pytest.mark.parametrize("method", ["full_space", "dicke", "mean_field"])
