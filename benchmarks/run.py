@@ -28,6 +28,7 @@ from centralspin import CentralSpinModel, evolve, expand, steady_state
 from centralspin.methods.dicke import DickeBlocks, lindbladian
 from centralspin.numerics.stepping import DEGREE, evolve_linear
 from centralspin.problem.collective import collective_model
+from centralspin.problem.general import dimensionless
 from centralspin.problem.observables import needed_raw
 from centralspin.symmetric.generator import Generator
 from centralspin.symmetric.readout import Readout
@@ -80,7 +81,8 @@ def dicke_fair(N: int, stepper: str) -> Callable[[], Any]:
     space = DickeBlocks(N)
 
     def run() -> Any:
-        L = lindbladian(model, space)
+        problem = dimensionless(collective_model(model))
+        L = problem.unit * lindbladian(problem, space)
         v = space.product_state(model.stationary_bath_bloch(), model.central_density_matrix("up"))
         return expm_multiply(L, v, start=0, stop=4, num=9, endpoint=True)
 
