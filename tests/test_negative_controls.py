@@ -15,7 +15,7 @@ import pytest
 
 from centralspin import CentralSpinModel
 from centralspin.methods import dicke, spin_boson
-from centralspin.symmetric import space as symmetric
+from centralspin.symmetric import lift
 from claimbook import ledger
 
 BOOK = Path(__file__).parents[1] / "book"
@@ -71,14 +71,10 @@ def exchanged_bath_rates(monkeypatch):
 
 
 def undepleted_condensate(monkeypatch):
-    factor = symmetric.condensate_factor
-    from centralspin.symmetric import generator
-
-    def without_depletion(hop, size, scaling, order=None):
-        full = symmetric.Hop(hop.rows, hop.columns, hop.amplitudes, 0 * hop.depleted, hop.condensate)
-        return factor(full, size, scaling, order)
-
-    monkeypatch.setattr(generator, "condensate_factor", without_depletion)
+    factor = lift.Bath.factor
+    monkeypatch.setattr(
+        lift.Bath, "factor", lambda bath, depleted, power, scaling: factor(bath, 0 * depleted, power, scaling)
+    )
 
 
 def transfers_one_percent_off(monkeypatch):
