@@ -61,9 +61,8 @@ endif
 $(READY): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 to 3.14 is needed, and none was found." >&2; exit 1; }
 	@rm -f $@
-	@test -d .venv && grep -qxF "$(CURDIR)" .venv/made-in 2>/dev/null && $(BIN)/python -m pip --version >/dev/null 2>&1 || { \
-		echo "Creating .venv with $$($(PYTHON) --version) ..."; \
-		$(PYTHON) -m venv --clear .venv && echo "$(CURDIR)" > .venv/made-in; }
+	@grep -qF " $(CURDIR)/.venv" .venv/pyvenv.cfg 2>/dev/null && $(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+		echo "Creating .venv with $$($(PYTHON) --version) ..."; $(PYTHON) -m venv --clear .venv; }
 	@echo "Installing the locked packages (some minutes the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
 		--require-hashes -r requirements.lock

@@ -6,6 +6,7 @@ What is finished is kept when the run is interrupted or another chapter fails.
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import errno
 import inspect
@@ -29,8 +30,8 @@ from papermill.exceptions import PapermillExecutionError
 
 from .layout import Book, BookError, foreign_code
 
-# papermill guesses at the chapter's parameters and would report those it misses; `layout.parameters` knows.
-logging.getLogger("papermill").setLevel(logging.ERROR)
+# papermill would report what is told here in words of our own: parameters it does not see, processes that end.
+logging.getLogger("papermill").setLevel(logging.CRITICAL)
 
 TRACEBACK_LINES = 15  # enough to see where, short enough to read
 
@@ -231,6 +232,8 @@ def execute_book(book: Book, jobs: int | None = None) -> list[str]:
             return execute_notebook(kernels, name, book.executed(name), stamp={"digest": digests[name]})
         except OSError as error:
             raise in_a_sentence(error) from error
+        finally:
+            asyncio.get_event_loop().close()  # the one that jupyter_client has opened for this thread
 
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with ThreadPoolExecutor(jobs or processors) as pool:
