@@ -35,7 +35,6 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _REQUIRED = ("id", "chapter", "where", "kind", "says", "quantity", "relation")
 _OPTIONAL = ("expected", "tolerance", "because", "holds-for")
 _COLOUR = {True: "#1a6b3c", False: "#a32020", None: "#565c65"}
-_KIND_COLOUR = {"verified": "#1f5a94", "corrected": "#8a4b00", "beyond": "#6b3fa0"}
 
 
 class ClaimFailed(AssertionError):
@@ -462,7 +461,7 @@ def _show(record: dict[str, Any], claim: Claim, changed: list[str], settings: Se
     badges = (
         f'<span class="claim-badge" style="background:{colour};color:#fff;border-radius:.3em;'
         f'padding:.1em .5em;font-weight:600">{html.escape(verdict)}</span> '
-        f'<span class="claim-kind claim-{claim.kind}" style="border:1px solid {_KIND_COLOUR[claim.kind]};'
+        f'<span class="claim-kind claim-{claim.kind}" style="border:1px solid;'
         f'border-radius:.3em;padding:.05em .4em;font-size:.85em;white-space:nowrap">{kind}</span>'
     )
     # The class makes Sphinx's MathJax typeset the mathematics; notebooks typeset all of their output.
