@@ -1,7 +1,9 @@
 """Do the repository's files agree with each other?"""
 
 import itertools
+import os
 import re
+import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -71,6 +73,30 @@ def test_makefile_chooses_a_python_that_the_project_takes() -> None:
     assert named and all(taken.contains(f"{version}.1") for version in named)
     low, high = re.findall(r"\((\d+), (\d+)\)", MAKEFILE.split("PYTHON ?=")[0])
     assert str(taken) == str(SpecifierSet(f">={'.'.join(low)},<{'.'.join(high)}"))
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_copied_or_moved_clone_installs_afresh(tmp_path: Path) -> None:
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        (tmp_path / name).touch()
+    (tmp_path / "Makefile").write_text(MAKEFILE, encoding="utf-8")
+    ready = tmp_path / ".venv" / "ready"
+    ready.parent.mkdir()
+
+    def installs() -> bool:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+        command = ["make", "-n", "book"]
+        result = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert "claimbook build" in result.stdout, result.stderr
+        return "pip install" in result.stdout
+
+    assert installs()
+    ready.write_text(f"{tmp_path.resolve()}\n", encoding="utf-8")
+    assert not installs()
+    ready.write_text("/where/it/was/before\n", encoding="utf-8")
+    assert installs()
 
 
 def test_continuous_integration_runs_what_the_readme_says() -> None:
