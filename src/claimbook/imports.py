@@ -129,13 +129,15 @@ def called(line: ast.Call) -> str:
 
 
 def dynamic(line: ast.Call, package: str) -> tuple[str, str | None]:
-    """Return what `import_module("x")` imports, and for `import_module(f"x.{name}")` all that is below x."""
+    """Return what `import_module("x")` imports; all that is below x for `import_module(f"x.{name}")`."""
     name = line.args[0] if line.args else None
     every = isinstance(name, ast.JoinedStr)
     start = name.values[0] if isinstance(name, ast.JoinedStr) else name
     text = start.value if isinstance(start, ast.Constant) else None
     if not isinstance(text, str) or (every and not text.endswith(".")):
-        raise Unreadable
+        if not package:
+            raise Unreadable
+        return package.split(".")[0], EVERY  # whatever it is, of its own package
     rest = text.lstrip(".")
     module = absolute(ast.ImportFrom(rest.rstrip("."), [], len(text) - len(rest)), package)
     return module, EVERY if every else None

@@ -34,7 +34,8 @@ DEEP = {"pack/__init__.py", "pack/deep/__init__.py", "pack/deep/work.py", "pack/
         ("import pack", DEEP | {"pack/front.py", "pack/extra.py"}),
         ("from pack import *", DEEP | {"pack/front.py", "pack/extra.py"}),
         ("from pack.late import load", DEEP | {"pack/late.py"}),
-        ("from pack.wild import load", set(FILES)),
+        ("from pack.wild import load", set(FILES) - {"alone.py"}),
+        ("import importlib\nimportlib.import_module(name)", set(FILES)),
         ("%magic", set(FILES)),
     ],
 )
