@@ -25,7 +25,7 @@ class Settings:
     library : str
         Package whose public names the reference pages list; empty for none.
     public : list of str
-        Its subpackages whose modules those pages list with all they hold; of others they tell the purpose only.
+        Subpackages and modules of it of which those pages list all; of others they tell the purpose only.
     versions : list of str
         Distributions whose versions are recorded with each execution.
     """

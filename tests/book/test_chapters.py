@@ -14,7 +14,7 @@ BOOK = Book(Path(__file__).resolve().parents[2])
 LIBRARY = BOOK.settings.library
 LONGEST_LINE = 90  # characters of code that fit the page without scrolling
 #: What chapters may import of the two packages, beyond names that the packages export themselves.
-PUBLIC = {f"{LIBRARY}.{name}" for name in BOOK.settings.public} | {"claimbook.style", "claimbook.fits"}
+PUBLIC = {f"{LIBRARY}.methods", f"{LIBRARY}.theory", "claimbook.style", "claimbook.fits"}
 
 
 def cells(chapter: str) -> list[str]:

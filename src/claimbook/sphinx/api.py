@@ -71,7 +71,9 @@ def modules(package: ModuleType, public: Iterable[str]) -> Iterable[str]:
     shown = tuple(f"{package.__name__}.{name}." for name in public)
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         yield f"## {module.name.removeprefix(f'{package.__name__}.')}"
-        members = [":members:", f":exclude-members: {exported}"] if module.name.startswith(shown) else []
+        members = (
+            [":members:", f":exclude-members: {exported}"] if f"{module.name}.".startswith(shown) else []
+        )
         yield directive("automodule", module.name, *members)
 
 
