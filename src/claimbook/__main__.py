@@ -31,13 +31,21 @@ def arguments() -> argparse.Namespace:
         ("build", "Execute what has changed and render the book in _build/html"),
         ("execute", "Execute what has changed"),
     ):
-        command(name, help).add_argument("--jobs", type=int, help="chapters that run at a time")
+        command(name, help).add_argument("--jobs", type=jobs, help="chapters that run at a time")
     chapter = command("chapter", "Execute one chapter with other parameters and render its page")
     chapter.add_argument("name", help="the chapter, for example figure-2")
     chapter.add_argument("parameters", nargs="?", default="", help="name=value, separated by spaces")
     command("pdf", "Print the book to a PDF with Chromium")
     command("serve", "Show the rendered book").add_argument("--port", type=int, default=8000)
     return parser.parse_args()
+
+
+def jobs(text: str) -> int:
+    """Read a number of chapters."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)  # argparse says so
+    return number
 
 
 def stop(*_: Any) -> None:

@@ -6,7 +6,7 @@ import functools
 import http.server
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,4 +43,5 @@ def serve(folder: Path, port: int) -> None:
     """Serve a folder until interrupted."""
     with server(folder, port) as running:
         print(f"Serving the book at http://127.0.0.1:{port}/ (Ctrl-C stops)", flush=True)
-        running.serve_forever()
+        with suppress(KeyboardInterrupt):
+            running.serve_forever()
