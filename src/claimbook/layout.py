@@ -83,7 +83,7 @@ class Book:
         return notebook
 
     def shared_digest(self) -> str:
-        """Return a digest of what every execution depends on: locked packages, Python, and data."""
+        """Return a digest of what every execution depends on: locked packages, Python, data, the book's names."""
         lock = self.root / "requirements.lock"
         data = [
             path
@@ -93,7 +93,8 @@ class Book:
             and path.name != "LICENSE"
             and path.parent.name != "_static"
         ]
-        return digest(self.root, [*data, *([lock] if lock.exists() else [])], sys.version)
+        names = self.settings.name + self.settings.source  # stand in each verdict
+        return digest(self.root, [*data, *([lock] if lock.exists() else [])], sys.version, names)
 
     def chapter_digest(self, chapter: str) -> str:
         """Return a digest of what one chapter's execution depends on.
@@ -117,14 +118,15 @@ class Book:
         return Imports(self.root / "src")
 
     def ledger_entry(self, chapter: str) -> object:
-        """Return what the ledger's file says of one chapter; the whole of it if it is not valid."""
+        """Return a chapter's parameters and claims in the ledger's file; the whole of it if it is not valid."""
         if not self.claims.exists():
             return None
         try:
             claims, chapters = read_claims(self.claims)
         except LedgerError:
             return self.claims.read_text("utf-8")  # executing the chapter will say what is wrong with it
-        return chapters.get(chapter), [claim for claim in claims.values() if claim.chapter == chapter]
+        own = [claim for claim in claims.values() if claim.chapter == chapter]
+        return chapters.get(chapter, {}).get("parameters"), own
 
     def site_digest(self) -> str:
         """Return a digest of everything the rendered book is made from."""

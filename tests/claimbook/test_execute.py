@@ -49,10 +49,18 @@ def test_what_an_execution_depends_on(tmp_path: Path) -> None:
     assert changed("book/two.md", chapter + "\nOne more sentence.\n") == [False, False]
     assert changed("book/two.md", chapter.replace("size = 1", "size = 1.0")) == [False, True]
     claims = book.claims.read_text(encoding="utf-8")
-    assert changed("book/claims.yml", claims.replace("two: {parameters", "two: {about: it, parameters")) == [
-        False,
-        True,
-    ]
+    for old, new, expected in (
+        ("two: {parameters: {size: 1}", "two: {parameters: {size: 2}", [False, True]),
+        ("two: {parameters", "two: {about: it, parameters", [False, False]),
+        (
+            "id: one.size, chapter: one, where: here",
+            "id: one.size, chapter: one, where: there",
+            [True, False],
+        ),
+    ):
+        assert old in claims
+        assert changed("book/claims.yml", claims.replace(old, new)) == expected
+    assert changed("pyproject.toml", '[tool.claimbook]\nname = "other"\n') == [True, True]
 
 
 def test_a_failure_is_told_and_the_others_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
