@@ -15,7 +15,7 @@ from toy import PATIENCE, run, start, write
 
 from claimbook import execute
 from claimbook.execute import execute_book
-from claimbook.layout import Book, BookError, foreign_code, parameters
+from claimbook.layout import Book, BookError, foreign_code, parameters, with_outputs
 
 
 def executed(output: str) -> list[str]:
@@ -195,6 +195,28 @@ def test_unforeseen_settings_are_told(tmp_path: Path) -> None:
     (tmp_path / "_toc.yml").unlink()
     status, _, errors = run(tmp_path, "execute")
     assert status == 1 and "must hold `_toc.yml`" in errors
+
+
+def test_outputs_find_their_cells_among_changed_prose() -> None:
+    code, prose = nbformat.v4.new_code_cell, nbformat.v4.new_markdown_cell
+
+    def ran(source: str, *tags: str) -> nbformat.NotebookNode:
+        shown = nbformat.v4.new_output("stream", text=f"ran {source}")
+        return code(source, outputs=[shown], execution_count=1, metadata={"tags": list(tags)})
+
+    written = [prose("new"), code("a = 1"), prose("between"), code("b"), prose("last")]
+    executed = [prose("old"), ran("a = 1"), ran("a = 2", "injected-parameters"), ran("b")]
+    metadata = {"language_info": {"name": "python"}, "toy": {"seconds": 1.0}}
+    merged = with_outputs(
+        nbformat.v4.new_notebook(cells=written), nbformat.v4.new_notebook(cells=executed, metadata=metadata)
+    )
+    assert [cell.source for cell in merged.cells] == ["new", "a = 1", "a = 2", "between", "b", "last"]
+    assert [cell.outputs[0].text for cell in merged.cells if cell.cell_type == "code"] == [
+        "ran a = 1",
+        "ran a = 2",
+        "ran b",
+    ]
+    assert merged.metadata.toy == {"seconds": 1.0}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ FILES = {
     "pack/front.py": "def run():\n    from .deep import work\n",
     "pack/extra.py": "import numpy\n",
     "pack/deep/__init__.py": "from .work import work\nfrom .idle import idle\n",
-    "pack/deep/work.py": "import pack.base\n",
+    "pack/deep/work.py": "from ..base import x\n",
     "pack/deep/idle.py": "",
     "pack/base.py": "from .deep import idle\n",
     "pack/late.py": "from importlib import import_module\nload = lambda x: import_module(f'.deep.{x}', __package__)\n",
