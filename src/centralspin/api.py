@@ -310,6 +310,8 @@ def ask(model: Any, observables: Any, central_state: Any = "up", bath_bloch: Any
 
 def _checked(model: Any, central_state: Any = "up", bath_bloch: Any = None) -> CollectiveModel:
     if isinstance(model, CentralSpinModel):
+        if bath_bloch is None:
+            model.epsilon  # noqa: B018 - names the rates where no stationary state of the bath exists
         return collective_model(model, central_state, bath_bloch)
     if not isinstance(model, CollectiveModel):
         raise ArgumentError("model", "be a CentralSpinModel or a CollectiveModel", short(model))

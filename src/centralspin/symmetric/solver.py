@@ -109,7 +109,8 @@ class Solver:
         found: Converged = converge(
             self.shape,
             step,
-            task.tolerance * (1 - INTEGRATION),
+            task.tolerance,
+            1 - INTEGRATION,
             FIRST_CUT[regime],
             task.options.get("cut"),
             memory,
