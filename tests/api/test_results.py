@@ -99,7 +99,11 @@ def test_results_survive_copying_and_pickling(moving, resting):
 
 
 def test_errors_survive_pickling():
-    for error in (ArgumentError("N", "be a positive integer", -1), DivergenceError(0.7), ConvergenceError("so")):
+    for error in (
+        ArgumentError("N", "be a positive integer", -1),
+        DivergenceError(0.7),
+        ConvergenceError("so"),
+    ):
         other = pickle.loads(pickle.dumps(error))
         assert type(other) is type(error) and str(other) == str(error)
     with pytest.raises(ArgumentError) as refusal:
@@ -120,7 +124,9 @@ def test_a_result_prints_itself(moving, resting):
 def test_an_expansion_is_one_object_that_unpacks():
     whole = expand(PAPER, TIMES, ("tau_z", "Q4"))
     limit, coefficient = whole
-    assert limit is whole.limit is whole[0] and coefficient is whole.coefficient is whole[1] and len(whole) == 2
+    assert (
+        limit is whole.limit is whole[0] and coefficient is whole.coefficient is whole[1] and len(whole) == 2
+    )
     at = whole.at(50)
     for name in ("tau_z", "Q4"):
         np.testing.assert_array_equal(at[name], limit[name] + coefficient[name] / 50)
@@ -142,7 +148,9 @@ def test_a_stationary_expansion_has_numbers():
 def test_the_names_of_ones_own_observables_are_kept():
     sites = Sites(count=2, hamiltonian=np.zeros((2, 2)), jumps=[[[0, 0], [1, 0]]])
     model = CollectiveModel(hamiltonian=np.diag([1, -1]), jumps=[[[0, 0], [1, 0]]], sites=sites)
-    found = steady_state(model, {"first": np.diag([1, -1]), 2: Moment(site=np.diag([1, -1]), scaling=1, about="zero")})
+    found = steady_state(
+        model, {"first": np.diag([1, -1]), 2: Moment(site=np.diag([1, -1]), scaling=1, about="zero")}
+    )
     assert dict(found) == pytest.approx({"first": -1, "2": -1})
 
 

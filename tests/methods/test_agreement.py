@@ -7,7 +7,6 @@ import pytest
 import qutip
 from conftest import PAPER, blochs, models, numbers
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from qutip import piqs
 
 from centralspin import CentralSpinModel, evolve, steady_state

@@ -129,7 +129,9 @@ def test_a_state_that_has_settled_answers_for_the_rest():
         steps.append(stepper.time)
         return rest if np.abs(stepper.V - rest).max() < 1e-9 else None
 
-    values, last = evolve_linear(L, np.array([1.0, 0.0]), np.array([1.0, 1e9]), csr_matrix(np.eye(2)), 1e-6, settle=settle)
+    values, last = evolve_linear(
+        L, np.array([1.0, 0.0]), np.array([1.0, 1e9]), csr_matrix(np.eye(2)), 1e-6, settle=settle
+    )
     np.testing.assert_allclose(values, [[math.exp(-1), 1 - math.exp(-1)], [0, 1]], atol=1e-6)
     np.testing.assert_array_equal(last, rest[0])
     assert steps[-1] < 1e5
@@ -146,7 +148,9 @@ def test_progress_is_told():
             self.expected = more
 
     told = Told()
-    evolve_linear(csr_matrix(30 * ROTATION), np.array([1.0, 0.0]), TIMES, csr_matrix(np.eye(2)), 1e-8, progress=told)
+    evolve_linear(
+        csr_matrix(30 * ROTATION), np.array([1.0, 0.0]), TIMES, csr_matrix(np.eye(2)), 1e-8, progress=told
+    )
     assert told == sorted(told) and told[-1] == 1.0
     assert told.expected == pytest.approx(len(told) - 1, rel=0.2)
 
@@ -167,7 +171,9 @@ def gaussian(width, center):
 @pytest.mark.parametrize("width", [0.1, 0.03])
 def test_a_pulse_between_two_output_times_is_seen(width):
     pulse = gaussian(width, 37.3)
-    (end,) = integrate(lambda t, v: -pulse(t) * v, np.ones(1), np.array([100.0]), 1e-8, timed=True, factors=[pulse])
+    (end,) = integrate(
+        lambda t, v: -pulse(t) * v, np.ones(1), np.array([100.0]), 1e-8, timed=True, factors=[pulse]
+    )
     assert end[0] == pytest.approx(math.exp(-1), abs=1e-8)
 
 

@@ -209,7 +209,9 @@ def test_a_field_that_reaches_further_modes_shows(field, cut):
 
 def test_a_request_beyond_the_memory_budget_is_refused_with_the_numbers():
     weak = PAPER.replace(N=1000, bath_pump=0.002, bath_decay=0.01)
-    with pytest.raises(TruncationError, match=r"tolerance 1e-08 .* budget of 0.005 GB: the \w+ cut \d+ needs about"):
+    with pytest.raises(
+        TruncationError, match=r"tolerance 1e-08 .* budget of 0.005 GB: the \w+ cut \d+ needs about"
+    ):
         evolve(weak, TIMES, NAMES, memory_budget=5e6)
     with pytest.raises(TruncationError, match="the first cut 8 needs about"):
         evolve(PAPER.replace(N=1000), TIMES, NAMES, memory_budget=1e4)

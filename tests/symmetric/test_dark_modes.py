@@ -34,7 +34,9 @@ def rotated_modes(model):
     """The rotation and the weights of the new modes."""
     problem = compiled(model)
     at_limit = problem.problem.size == math.inf
-    return rotation(problem, [pattern(site, problem.problem.scaling, at_limit) for site in problem.sites], at_limit)
+    return rotation(
+        problem, [pattern(site, problem.problem.scaling, at_limit) for site in problem.sites], at_limit
+    )
 
 
 def bath(count, coupling, **more):

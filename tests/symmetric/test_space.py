@@ -77,9 +77,7 @@ def test_lift_is_a_representation(levels, N):
     np.testing.assert_allclose(
         (one @ other - other @ one).toarray(), lift(A @ B - B @ A).toarray(), atol=1e-10
     )
-    np.testing.assert_allclose(
-        lift(np.eye(modes + 1)).toarray(), N * np.eye(space.size), atol=1e-12
-    )
+    np.testing.assert_allclose(lift(np.eye(modes + 1)).toarray(), N * np.eye(space.size), atol=1e-12)
 
 
 def test_lift_of_two_classes_acts_on_its_own_class_only():
@@ -123,8 +121,6 @@ def test_generator_conserves_the_trace_and_fixes_the_reference():
         assert abs(liouvillian(PAPER.replace(N=N), 10).matrix[0]).max() == 0
         uncoupled = liouvillian(PAPER.replace(N=N, g0=0, central_pump=0, central_decay=0), 10).matrix
         assert np.abs(uncoupled @ np.eye(1, uncoupled.shape[0])[0]).max() < 1e-15
-
-
 
 
 @given(
