@@ -13,7 +13,7 @@ from centralspin import Moment
 TIMES = [0.0, 0.3, 1.1]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_the_whole_space_agrees_with_plain_matrices(seed):
     """Two classes of different sites, interactions, rates, couplings that are not Hermitian, mixed moments."""
     random = np.random.default_rng(seed)
@@ -35,7 +35,7 @@ def test_interactions_within_a_class(seed):
         np.testing.assert_allclose(answer, oracle.values(model, times, wanted), atol=2e-8)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(5))
 def test_the_blocks_agree_with_the_whole_space(seed):
     random = np.random.default_rng(seed)
     central = 2 + seed % 2
@@ -88,9 +88,7 @@ def test_fock_space_agrees_with_the_symmetric_limit(seed):
     central = 2 + seed % 2
     model = around(random, thermal(random, central, math.inf), central)
     wanted = boson_moments(random, central)
-    for times in ([0.4, 1.3], None)[
-        : 3 - central + 1
-    ]:  # at rest the factorisation for three levels takes long
+    for times in ([0.4, 1.3], None)[: 4 - central]:  # at rest three levels take long
         limit = reading("spin_boson", model, times, wanted)
         np.testing.assert_allclose(limit, reading("symmetric", model, times, wanted), atol=5e-8)
 

@@ -1,0 +1,214 @@
+"""The ledger's tables, with the verdicts of this build, and `ledger.json`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+from ..ledger import KINDS, Claim, make_record, measured_text, typeset
+from .executed import Executed, TitleLink, executed
+
+LOGGER = logging.getLogger(__name__)
+VERDICTS = {True: ("✓ holds", "holds"), False: ("✗ fails", "fails"), None: ("– not applicable", "idle")}
+
+
+# --- the records that the checks left ---
+
+
+def records_of(notebook: nbformat.NotebookNode, mime_type: str) -> list[dict[str, Any]]:
+    """Return the records that the checks left in a notebook's outputs."""
+    return [
+        dict(output["data"][mime_type])
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if mime_type in output.get("data", {})
+    ]
+
+
+def collect(app: Sphinx) -> None:
+    """Gather the verdicts; report claims that are unchecked or fail."""
+    known = executed(app)
+    found = {
+        record["id"]: record
+        for notebook in known.notebooks.values()
+        for record in records_of(notebook, known.settings.mime_type)
+    }
+    for name, claim in known.claims.items():
+        record = found.setdefault(name, make_record(claim, None, None))
+        if record["measured"] is None and not known.single:
+            LOGGER.warning("Claim %s is not checked by its chapter %s.", name, claim.chapter)
+        if record["holds"] is False:
+            LOGGER.warning("Claim %s fails: measured %s.", name, record["measured"])
+    state: Any = app
+    state.claimbook_records = {name: found[name] for name in known.claims}
+
+
+def records(app: Any) -> dict[str, dict[str, Any]]:
+    """Return the record of each claim."""
+    gathered: dict[str, dict[str, Any]] = app.claimbook_records
+    return gathered
+
+
+def write_ledger(app: Sphinx, exception: Exception | None) -> None:
+    """Write `ledger.json` into the site."""
+    if exception is None and app.builder.name == "html" and not executed(app).single:
+        text = json.dumps(list(records(app).values()), indent=1, ensure_ascii=False, allow_nan=False)
+        Path(app.outdir, "ledger.json").write_text(text + "\n", encoding="utf-8")
+
+
+# --- directives ---
+
+
+class LedgerDirective(SphinxDirective):
+    """What the directives have in common."""
+
+    @property
+    def app(self) -> Sphinx:
+        """The application."""
+        return self.env.app
+
+    def begin(self) -> Executed:
+        """Note that the page depends on the ledger and the executions, and return what is known of them."""
+        known = executed(self.app)
+        for path in (known.book.claims, *known.paths.values()):
+            self.env.note_dependency(str(path))
+        return known
+
+    def kind(self, kind: str) -> str:
+        """Return a kind of claim in words."""
+        return f"beyond the {executed(self.app).settings.source}" if kind == "beyond" else kind
+
+    def text(self, source: str) -> nodes.paragraph:
+        """Return a paragraph of MyST text, its mathematics included."""
+        return nodes.paragraph("", "", *self.parse_inline(source)[0])
+
+    def chapter_link(self, chapter: str) -> nodes.paragraph:
+        """Return a link to a chapter; its name where its page is not rendered."""
+        page = executed(self.app).page(chapter)
+        return nodes.paragraph("", "", TitleLink(to=page) if page else nodes.Text(chapter))
+
+    def count(self, chapter: str) -> list[nodes.Node]:
+        """Return how many of a chapter's claims hold."""
+        own = [record for record in records(self.app).values() if record["chapter"] == chapter]
+        if not own:
+            return []
+        verdicts = [record["holds"] for record in own]
+        held, idle = verdicts.count(True), verdicts.count(None)
+        sign, style = VERDICTS[False if False in verdicts else True if not idle else None]
+        text = f"{sign[0]} {held} of {len(own)} hold" + (f", {idle} not applicable" if idle else "")
+        counts = {kind: sum(record["kind"] == kind for record in own) for kind in KINDS}
+        parts = ", ".join(f"{count} {self.kind(kind)}" for kind, count in counts.items() if count)
+        badge = nodes.inline(text=text, classes=["claim-badge", f"claim-{style}"])
+        return [badge, nodes.inline(text=f" {parts}", classes=["ledger-small"])]
+
+
+class LedgerTable(LedgerDirective):
+    """`{ledger-table}`: all claims, or those of a chapter, of a kind, or of a place in the paper."""
+
+    option_spec = {  # noqa: RUF012  (docutils declares it so)
+        "chapter": directives.unchanged_required,
+        "where": directives.unchanged_required,
+        "kind": lambda argument: directives.choice(argument, KINDS),
+    }
+
+    def run(self) -> list[nodes.Node]:
+        """Return one table per chapter."""
+        known = self.begin()
+        chosen = [
+            claim
+            for claim in known.claims.values()
+            if claim.chapter == self.options.get("chapter", claim.chapter)
+            and claim.kind == self.options.get("kind", claim.kind)
+            and claim.where.startswith(self.options.get("where", ""))
+        ]
+        if not chosen:
+            raise self.error(f"No claim of the ledger matches {self.options}.")
+        result: list[nodes.Node] = []
+        for chapter in known.chapters:
+            rows = [self.row(claim) for claim in chosen if claim.chapter == chapter]
+            if rows and "chapter" not in self.options:
+                result.append(self.chapter_link(chapter))
+                result[-1]["classes"].append("ledger-chapter")
+            if rows:
+                result.append(table(["Claim", "Measured", "Required"], rows, "claims"))
+        return result
+
+    def row(self, claim: Claim) -> nodes.row:
+        """Return a claim's row."""
+        where = self.text(f"**{claim.where}.** {claim.says}")
+        record = records(self.app)[claim.id]
+        name = nodes.paragraph("", "", verdict(record), nodes.Text(" "), classes=["ledger-small"])
+        name += nodes.inline(text=self.kind(claim.kind), classes=["claim-kind", f"claim-{claim.kind}"])
+        name += [nodes.Text(" "), nodes.literal(text=claim.id)]
+        target = nodes.entry("", where, name)
+        if not self.options:  # only the full table is what links point to
+            target["ids"].append(anchor(claim.id))
+        measured = "–" if record["measured"] is None else typeset(measured_text(record))
+        number = nodes.entry("", nodes.paragraph("", "", nodes.strong(text=measured)))
+        number += self.text(claim.quantity)
+        number[-1]["classes"].append("ledger-small")
+        required = nodes.entry("", nodes.paragraph(text=sentence_case(claim.requirement)))
+        if claim.because:
+            required += self.text(f"Why: {claim.because}")
+            required[-1]["classes"].append("ledger-small")
+        return nodes.row("", target, number, required)
+
+
+class LedgerSummary(LedgerDirective):
+    """`{ledger-summary}`: per chapter, what is tested and how many claims hold."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        known = self.begin()
+        rows = []
+        for chapter, entry in known.chapters.items():
+            own = [claim for claim in known.claims.values() if claim.chapter == chapter]
+            if own:
+                about = entry["about"] or "; ".join(dict.fromkeys(claim.where for claim in own))
+                verdicts = nodes.paragraph("", "", *self.count(chapter))
+                cells = (self.chapter_link(chapter), self.text(about), verdicts)
+                rows.append(nodes.row("", *(nodes.entry("", cell) for cell in cells)))
+        return [table(["Chapter", "What is tested", "Claims"], rows, "summary")]
+
+
+def table(header: list[str], rows: list[nodes.row], style: str) -> nodes.table:
+    """Return a table; the style sheet sets the widths."""
+    head = nodes.row("", *(nodes.entry("", nodes.paragraph(text=name)) for name in header))
+    group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in header), cols=len(header))
+    group += [nodes.thead("", head), nodes.tbody("", *rows)]
+    return nodes.table("", group, classes=["ledger", style])
+
+
+def anchor(claim: str) -> str:
+    """Return the id that a claim's row in the ledger carries."""
+    return "claim-" + claim.replace(".", "-")
+
+
+def sentence_case(text: str) -> str:
+    """Return a text with a capital first letter and numbers as in print."""
+    return text[0].upper() + typeset(text[1:])
+
+
+def verdict(record: dict[str, Any]) -> nodes.inline:
+    """Return a verdict: a sign, a word, and a colour."""
+    word, style = VERDICTS[record["holds"]]
+    if record["measured"] is None:
+        word = f"– skipped: {record['skipped']}" if record.get("skipped") else "– not checked"
+    return nodes.inline(text=word, classes=["claim-badge", f"claim-{style}"])
+
+
+def setup(app: Sphinx) -> None:
+    """Register this part of the extension."""
+    app.add_directive("ledger-table", LedgerTable)
+    app.add_directive("ledger-summary", LedgerSummary)
+    app.connect("builder-inited", collect)  # once the executed notebooks are there
+    app.connect("build-finished", write_ledger)
+    app.set_html_assets_policy("always")  # verdict lines hold mathematics that Sphinx does not know of

@@ -1,0 +1,274 @@
+"""Does a bath of larger spins turn into 2S bosons, and does the library choose its modes well?"""
+
+import math
+
+import numpy as np
+import pytest
+import qutip
+from conftest import numbers
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.linalg import expm
+
+from centralspin import ArgumentError, CollectiveModel, Moment, Sites, central_states, evolve, steady_state
+from centralspin.problem.general import dimensionless
+from centralspin.symmetric import solver
+from centralspin.symmetric.basis import OperatorBasis
+from centralspin.symmetric.modes import chain, pattern
+from centralspin.theory.emergent_modes import emergent_modes
+
+TIMES = np.linspace(0, 2, 5)
+SPINS = (0.5, 1.0, 1.5, 2.0)
+PUMP, DECAY = 0.2, 1.0
+
+
+def ladder(spin):
+    return qutip.jmat(spin, "-")
+
+
+def jumps(spin, pump=PUMP, decay=DECAY):
+    return [math.sqrt(decay) * ladder(spin), math.sqrt(pump) * ladder(spin).dag()]
+
+
+def stationary(jump_operators):
+    return qutip.steadystate(0 * jump_operators[0], jump_operators)
+
+
+def dissipator(X, jump_operators):
+    """D*[X], the Heisenberg picture."""
+    return sum(J.dag() * X * J - (J.dag() * J * X + X * J.dag() * J) / 2 for J in jump_operators)
+
+
+def transitions(spin):
+    """A_m = |m−1⟩⟨m|, lowest first."""
+    d = round(2 * spin + 1)
+    return [qutip.basis(d, k + 1) * qutip.basis(d, k).dag() for k in reversed(range(d - 1))]
+
+
+def model(spin, count, g0=1.5, jump_operators=None, initial=None):
+    return CollectiveModel(
+        hamiltonian=qutip.sigmax() + 0.5 * qutip.sigmaz(),
+        jumps=[math.sqrt(0.8) * qutip.sigmap(), math.sqrt(0.1) * qutip.sigmam()],
+        sites=Sites(
+            count=count,
+            hamiltonian=0 * ladder(spin),
+            jumps=jump_operators or jumps(spin),
+            couplings=[(g0 * qutip.sigmap(), ladder(spin))],
+            initial=initial,
+        ),
+        initial=qutip.fock_dm(2, 0),
+    )
+
+
+def boson(g, rate, occupation, cutoff):
+    """One damped mode in Fock space: H_int = g (τ_+ B + h.c.), D[B] = −rate B, and its thermal state."""
+    a = qutip.destroy(cutoff)
+    loss = [math.sqrt(2 * rate * (occupation + 1)) * a, math.sqrt(2 * rate * occupation) * a.dag()]
+    weights = (occupation / (occupation + 1)) ** np.arange(cutoff)
+    start = qutip.qdiags(weights / weights.sum(), 0)
+    return Sites(count=1, hamiltonian=0 * a, jumps=loss, couplings=[(g * qutip.sigmap(), a)], initial=start)
+
+
+@pytest.mark.parametrize("spin", [0.5, 1.0, 1.5, 2.0, 2.5, 3.0])
+def test_lowering_operator_needs_2s_operators(spin):
+    S, Sz, L = ladder(spin), qutip.jmat(spin, "z"), jumps(spin)
+    image = (DECAY - PUMP) * S * Sz - DECAY * S
+    assert abs((dissipator(S, L) - image).full()).max() < 1e-13
+    words = [S]
+    for _ in range(round(2 * spin + 2)):
+        words.append(dissipator(words[-1], L).unit())
+    space = np.array([w.full().ravel() for w in words])
+    assert np.linalg.matrix_rank(space, tol=1e-9) == round(2 * spin)
+
+
+@pytest.mark.parametrize("spin", SPINS)
+def test_modes_are_those_of_two_sites_in_full(spin):
+    """Commutators, covariances and drift of Σ_k A^{(k)}/√N, from matrices on two sites."""
+    modes, L, omega = emergent_modes(spin, PUMP, DECAY), jumps(spin), stationary(jumps(spin))
+    one = qutip.qeye(len(omega.full()))
+
+    def both(X):
+        return (qutip.tensor(X, one) + qutip.tensor(one, X)) / math.sqrt(2)
+
+    F = [both(A) for A in transitions(spin)]
+    state = qutip.tensor(omega, omega)
+    L2 = [qutip.tensor(J, one) for J in L] + [qutip.tensor(one, J) for J in L]
+    commutators = np.array([[qutip.expect(A * B.dag() - B.dag() * A, state) for B in F] for A in F])
+    covariance = np.array([[qutip.expect(B.dag() * A, state) for B in F] for A in F])
+    drift = np.array(
+        [[qutip.expect((D := dissipator(A, L2)) * B.dag() - B.dag() * D, state) for B in F] for A in F]
+    )
+    d = np.diag(commutators)
+    np.testing.assert_allclose(commutators, np.diag(d), atol=1e-14)
+    np.testing.assert_allclose(covariance, modes.occupation * commutators, atol=1e-13)
+    K = -drift / np.sqrt(np.outer(d, d))
+    np.testing.assert_allclose(K, K.T, atol=1e-12)
+    rates, O = np.linalg.eigh(K)
+    np.testing.assert_allclose(rates, modes.rates, atol=1e-12)
+    v = [(A.dag() * ladder(spin)).tr() for A in transitions(spin)] * np.sqrt(d)
+    np.testing.assert_allclose(np.abs(O.T @ v), modes.couplings, atol=1e-12)
+    assert modes.epsilon == pytest.approx(-2 * qutip.expect(qutip.jmat(spin, "z"), omega), abs=1e-13)
+
+
+@given(st.sampled_from(SPINS), numbers(0.01, 0.95), numbers(0, 3))
+def test_autocorrelation_of_the_lowering_operator(spin, pump, time):
+    modes, L = emergent_modes(spin, pump, 1.0), jumps(spin, pump, 1.0)
+    S = ladder(spin)
+    propagated = expm(qutip.liouvillian(None, L).full().conj().T * time) @ qutip.operator_to_vector(S).full()
+    moved = propagated.reshape(S.shape, order="F")
+    expected = np.trace(stationary(L).full() @ moved @ S.dag().full())
+    assert modes.correlation(np.array([time]))[0] == pytest.approx(expected.real, abs=1e-9)
+
+
+@pytest.mark.parametrize(("spin", "N"), [(1.0, 2), (1.5, 2)])
+def test_small_baths_by_brute_force(spin, N):
+    witness = central_states(model(spin, N), TIMES, method="full_space")
+    np.testing.assert_allclose(central_states(model(spin, N), TIMES), witness, atol=1e-8)
+
+
+def test_spin_1_at_infinity_is_two_bosons_in_fock_space():
+    """A cold bath and a weak coupling keep both Fock spaces small."""
+    pump, g0 = 0.02, 0.4
+    modes = emergent_modes(1.0, pump, DECAY)
+    baths = [
+        boson(g0 * G, r, modes.occupation, k)
+        for G, r, k in zip(modes.couplings, modes.rates, (8, 6), strict=True)
+    ]
+    problem = model(1.0, math.inf, g0, jumps(1.0, pump))
+    exact = central_states(problem, TIMES)
+    witness = central_states(problem.replace(sites=baths, scaling=0), TIMES, method="full_space")
+    assert np.abs(exact - witness).max() < 1e-7
+    single = boson(g0 * math.sqrt(modes.epsilon), modes.mean_rate, modes.occupation, 8)
+    wrong = central_states(problem.replace(sites=single, scaling=0), TIMES, method="full_space")
+    assert np.abs(exact - wrong).max() > 1e-5
+
+
+def spin_half_baths(modes, g0):
+    """The emergent modes as baths of spins ½, one for each; every bath has its share of the sites."""
+    g0 = g0 * math.sqrt(len(modes.rates))
+    x = modes.occupation / (modes.occupation + 1)
+    epsilon = (1 - x) / (1 + x)
+    sm = qutip.sigmam()
+    return [
+        Sites(
+            count=math.inf,
+            hamiltonian=0 * sm,
+            jumps=[math.sqrt(2 * r / (1 + x)) * sm, math.sqrt(2 * r * x / (1 + x)) * sm.dag()],
+            couplings=[(g0 * G / math.sqrt(epsilon) * qutip.sigmap(), sm)],
+        )
+        for G, r in zip(modes.couplings, modes.rates, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(("spin", "g0"), [(1.0, 0.8), (1.5, 0.3)])
+def test_a_bath_of_spins_s_is_2s_baths_of_spins_half(spin, g0):
+    whole = model(spin, math.inf, g0)
+    parts = CollectiveModel(
+        hamiltonian=whole.hamiltonian,
+        jumps=whole.jumps,
+        sites=spin_half_baths(emergent_modes(spin, PUMP, DECAY), g0),
+        initial=whole.initial,
+    )
+    np.testing.assert_allclose(central_states(whole, TIMES), central_states(parts, TIMES), atol=2e-8)
+
+
+def test_one_mode_is_enough_for_noise_that_resets_the_site():
+    rate, omega = 0.7, stationary(jumps(1.0))
+    p = omega.diag().real
+    reset = [
+        math.sqrt(rate * p[i]) * qutip.basis(3, i) * qutip.basis(3, k).dag()
+        for i in range(3)
+        for k in range(3)
+    ]
+    modes = emergent_modes(1.0, PUMP, DECAY)
+    alone = type(modes)(np.array([rate]), np.array([math.sqrt(modes.epsilon)]), modes.occupation)
+    whole = model(1.0, math.inf, jump_operators=reset)
+    part = CollectiveModel(
+        hamiltonian=whole.hamiltonian,
+        jumps=whole.jumps,
+        sites=spin_half_baths(alone, 1.5),
+        initial=whole.initial,
+    )
+    np.testing.assert_allclose(central_states(whole, TIMES), central_states(part, TIMES), atol=2e-8)
+
+
+@pytest.mark.parametrize("spin", SPINS)
+def test_the_coupling_reaches_one_mode_and_the_noise_the_others(spin):
+    """4S real modes take part at N = ∞; two of them, x and y of one boson, meet the condensate."""
+    (site,) = solver.compile_problem(dimensionless(model(spin, math.inf))).sites
+    weights = pattern(site, 0.5, at_limit=True).weights
+    assert (weights > 0).sum() == 4 * spin
+    assert (weights == 1).sum() == 2
+
+
+def generic(count, initial=None):
+    """Spin-1 sites without detailed balance, whose stationary state has coherences."""
+    S = ladder(1.0)
+    noise = [S, 0.6 * S.dag(), 0.8 * qutip.basis(3, 0) * qutip.basis(3, 2).dag(), 0.3 * qutip.jmat(1, "z")]
+    H = 0.7 * qutip.jmat(1, "z") ** 2 + 0.4 * qutip.jmat(1, "x")
+    couplings = [(1.2 * qutip.sigmap(), S), (0.5 * qutip.sigmaz(), qutip.jmat(1, "x"))]
+    sites = Sites(count=count, hamiltonian=H, jumps=noise, couplings=couplings, initial=initial)
+    return CollectiveModel(
+        hamiltonian=qutip.sigmax(), jumps=[0.5 * qutip.sigmam()], sites=sites, initial=qutip.fock_dm(2, 0)
+    )
+
+
+def test_the_choice_of_modes_does_not_change_results(monkeypatch):
+    S = qutip.jmat(1, "x").full()
+    cases = [generic(3), model(1.0, 3), model(1.0, math.inf, 0.5)]
+    moments = {
+        "z": qutip.sigmaz(),
+        "zx": Moment(central=qutip.sigmaz().full(), site=S, power=1),
+        "x2": Moment(site=S, power=2),
+    }
+    chosen = [(evolve(m, TIMES, moments), steady_state(m, moments)) for m in cases]
+    monkeypatch.setattr(solver, "align", lambda site: None)
+    for case, (trajectory, rest) in zip(
+        [generic(3), model(1.0, 3), model(1.0, math.inf, 0.5)], chosen, strict=True
+    ):
+        plain = evolve(case, TIMES, moments), steady_state(case, moments)
+        assert plain[0].details["unknowns"] >= trajectory.details["unknowns"]
+        for name in moments:
+            np.testing.assert_allclose(trajectory[name], plain[0][name], atol=3e-8)
+            assert rest[name] == pytest.approx(plain[1][name], abs=3e-8)
+
+
+def test_generic_sites_by_brute_force():
+    witness = central_states(generic(2), TIMES, method="full_space")
+    np.testing.assert_allclose(central_states(generic(2), TIMES), witness, atol=1e-8)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 3))
+def test_a_chain_is_orthonormal_and_couples_neighbours_only(seed, width):
+    random = np.random.default_rng(seed)
+    A, R, start = random.normal(size=(7, 7)), random.normal(size=(7, 7)), random.normal(size=(7, width))
+    metric = R.T @ R + np.eye(7)
+    mix, first = chain(np.hstack([start, start @ np.ones((width, 1))]), A, metric)
+    assert first == width
+    np.testing.assert_allclose(mix.T @ metric @ mix, np.eye(7), atol=1e-9)
+    moved = np.linalg.solve(mix, A @ mix)
+    scale = np.abs(moved).max()
+    for j in range(7):
+        assert np.abs(moved[j + width + 1 :, j]).max(initial=0) < 1e-8 * scale
+
+
+def test_a_mixed_basis_reads_the_same_operators():
+    mix = np.random.default_rng(1).normal(size=(8, 8))
+    basis = OperatorBasis(3, mix)
+    X = qutip.rand_herm(3, seed=2).full()
+    np.testing.assert_allclose(np.tensordot(basis.coordinates(X), basis.elements, axes=1), X, atol=1e-12)
+    assert basis.expectation(X) @ basis.coordinates(X) == pytest.approx(np.trace(X @ X).real)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((0.7, 0.2, 1.0), "`spin` must be a positive multiple of ½"),
+        ((0.0, 0.2, 1.0), "`spin` must be a positive multiple of ½"),
+        ((1.0, 0.0, 1.0), "`pump` must lie between 0 and `decay` = 1"),
+        ((1.0, 1.0, 1.0), "`pump` must lie between 0 and `decay` = 1"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, words):
+    with pytest.raises(ArgumentError, match=words):
+        emergent_modes(*arguments)
