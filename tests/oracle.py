@@ -11,6 +11,10 @@ def embed(operator, k, sizes):
     return reduce(np.kron, [operator if i == k else np.eye(d) for i, d in enumerate(sizes)])
 
 
+def hermitian(*operators):
+    return all(np.allclose(X, X.conj().T) for X in operators)
+
+
 def build(model):
     """H, jumps with their factors, the initial state and the collective operators of a model of numbers only."""
     sizes, owner = [len(model.hamiltonian)], [None]
@@ -30,7 +34,7 @@ def build(model):
     for c, s in enumerate(model.sites):
         H = H + total(s.hamiltonian, c)
         for A, B in s.couplings:
-            both = all(np.allclose(X, X.conj().T) for X in (A, B))
+            both = hermitian(A, B)
             V = N**-model.scaling * central(A) @ total(B, c)
             H = H + (V if both else V + V.conj().T)
         for A, B in s.interactions:
