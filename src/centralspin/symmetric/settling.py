@@ -1,4 +1,4 @@
-"""A long evolution ends where the state has become stationary; the stationary state answers for the rest of the times."""
+"""A long evolution ends where the state is stationary; the stationary state answers for the rest of the times."""
 
 from __future__ import annotations
 
