@@ -15,10 +15,11 @@ import numpy as np
 import qutip
 from scipy.sparse import block_array, csr_matrix, eye_array, kron
 
-from ..errors import ArgumentError, increasing_times
+from ..errors import ArgumentError
 from ..methods.spin_boson import operators, thermal_state
 from ..numerics.stepping import evolve_linear
 from ..problem.central_spin import SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
+from ..problem.checks import increasing_times
 from .theorem_1 import CENTRAL, BathSuperoperators, Exponents, word
 
 #: A monomial τ_{μ1} a†^{μ2} a^{μ3} m_z^{μ4} as (μ1, μ2, μ3, μ4), τ_0 = 1.
@@ -42,7 +43,7 @@ class _Dynamics:
         self, start: np.ndarray, mus: Sequence[Monomial], times: Sequence[float], tolerance: float = 1e-10
     ) -> np.ndarray:
         """Return the matrix elements of e^{tL}[P^μ], shape (times, monomials)."""
-        return evolve_linear(self.generator, start, increasing_times(times), self.rows(mus), tolerance)
+        return evolve_linear(self.generator, start, increasing_times(times), self.rows(mus), tolerance)[0]
 
     def powers(self, start: np.ndarray, mus: Sequence[Monomial], count: int) -> np.ndarray:
         """Return the matrix elements of L^k[P^μ] for k = 0 … `count`, shape (count + 1, monomials)."""

@@ -24,12 +24,11 @@ from scipy.sparse import csr_array
 from ..errors import ArgumentError
 from ..problem.central_spin import PAULI, SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
 from ..symmetric.basis import OperatorBasis, in_reference_basis
-from ..symmetric.space import SymmetricSpace, condensate_factor
+from ..symmetric.lift import Bath, Lift
+from ..symmetric.space import SymmetricSpace, box
 
 #: Exponents (μ2, μ3, μ4) of a†, a and m_z.
 Exponents = tuple[int, int, int]
-#: Any size that no cut ever reaches; coefficients of the expansion do not depend on it.
-LARGE = 10**9
 #: The central factors τ_0 = 1, τ_x, τ_y, τ_z.
 CENTRAL = np.concatenate([np.eye(2)[None], PAULI])
 #: What may stand between P^ν and P^η.
@@ -79,9 +78,9 @@ class BathSuperoperators:
             raise ArgumentError("N", "be finite unless an `order` of the expansion is asked for", model.N)
         if any(model.bath_field) or model.scaling != 0.5:
             raise ArgumentError("model", "have scaling ½ and no bath field, as in Theorem 1", model)
-        self.size = LARGE if order is not None else int(model.N)
         self.orders: list[int | None] = [None] if order is None else list(range(order + 1))
-        self.space = SymmetricSpace([[1, 1, weight_z]], [self.size], cut)
+        self._size = model.N if order is None else math.inf
+        self.space = SymmetricSpace(box([[1, 1, weight_z]], [self._size], cut), [0, 0, 0])
         self._basis, self._r = OperatorBasis(2), np.array([0.0, 0.0, -epsilon])
         root = math.sqrt(epsilon)
         operators = {"a": (SIGMA_MINUS / root, 0.5), "a†": (SIGMA_PLUS / root, 0.5), "m": (PAULI[2], 1.0)}
@@ -98,17 +97,9 @@ class BathSuperoperators:
 
     def _lift(self, M: np.ndarray, scaling: float) -> list[csr_array]:
         """N^{−scaling} Σ_k M^{(k)} = N^{−scaling} Σ M_{μν} b_μ†b_ν, one matrix per order."""
-        entries = [(int(to), int(source)) for to, source in zip(*np.nonzero(np.abs(M) > 1e-14), strict=True)]
-        hops = [(self.space.hop(to, source), M[to, source]) for to, source in entries]
-        shape = (self.space.size, self.space.size)
-        lifted = []
-        for order in self.orders:
-            total = csr_array(shape, dtype=complex)
-            for hop, element in hops:
-                values = element * hop.amplitudes * condensate_factor(hop, self.size, scaling, order)
-                total = total + csr_array((values, (hop.rows, hop.columns)), shape=shape)
-            lifted.append(total)
-        return lifted
+        M = np.where(np.abs(M) > 1e-14, M, 0)
+        baths = [Bath(self._size, 1.0, order) for order in self.orders]
+        return [csr_array(Lift(self.space, bath, scaling)(M.astype(complex))) for bath in baths]
 
     def vacuum(self) -> list[np.ndarray]:
         """Ω_SS, which is also the row of the trace, as a series; shape (states, 1) each."""
