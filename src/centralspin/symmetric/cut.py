@@ -72,14 +72,16 @@ class Shape:
 
     def count(self, cut: int) -> int:
         """About how many states the outer set has; seldom more."""
+        kept = np.concatenate(self.weights)[self.kept].tolist()
         inner = count_box(self.weights, self.sizes, cut)
+        modes = {w: kept.count(w) for w in set(kept)}
         rim = sum(
-            inner - (count_box(self.weights, self.sizes, cut - w) if w <= cut else 0)
-            for w in np.concatenate(self.weights)[self.kept].tolist()
+            modes[w] * (inner - (count_box(self.weights, self.sizes, cut - w) if w <= cut else 0))
+            for w in modes
         )
-        modes = int(self.kept.sum())
-        least = sum(math.comb(modes + k - 1, k) for k in range(ALWAYS + 2)) if modes else 1
-        return max(inner + rim, least)
+        wider = count_box(self.weights, self.sizes, cut + max(kept, default=0))
+        least = count_box([(w > 0).astype(int) for w in self.weights], self.sizes, ALWAYS + 1)
+        return max(min(inner + rim, wider), least)
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ def converge(
     shape: Shape,
     run: Callable[[np.ndarray, np.ndarray], Outcome],
     tolerance: float,
+    share: float,
     first: int,
     fixed: int | None,
     memory: Callable[[int], float],
@@ -128,6 +131,9 @@ def converge(
     run : callable
         From the outer set and which of its states belong to the inner one to the outcome.
     tolerance : float
+        What was asked for.
+    share : float
+        The share of it that truncation may use up.
     first : int
         The first cut.
     fixed : int or None
@@ -156,10 +162,10 @@ def converge(
         difference = 0.0 if complete else outcome.difference
         difference = difference if math.isfinite(difference) else math.inf
         error = difference * lag(history, cut, difference)
-        if complete or error <= tolerance or fixed is not None:
+        if complete or error <= share * tolerance or fixed is not None:
             return Converged(outcome, cut, error, complete)
         history.append((cut, error))
-        cut = following(history, tolerance)
+        cut = following(history, share * tolerance)
 
 
 def lag(history: Sequence[tuple[int, float]], cut: int, difference: float) -> float:
