@@ -26,7 +26,7 @@ from ..errors import ArgumentError
 from .modes import Pattern, coupling_matrices, indirect_weight, local_matrices
 from .readout import Readout, about_reference
 from .site import Compiled
-from .space import SymmetricSpace
+from .space import SymmetricSpace, box
 
 #: Dyson's normalisation is well conditioned where no cut comes near the size of a class.
 SMALLEST_CLASS = 40
@@ -42,12 +42,15 @@ def applies(compiled: Compiled) -> bool:
     return len(sites) > 1 and large and simple
 
 
-def rotation(compiled: Compiled, patterns: Sequence[Pattern]) -> tuple[np.ndarray, np.ndarray]:
+def rotation(
+    compiled: Compiled, patterns: Sequence[Pattern], at_limit: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     r"""Return an orthogonal matrix O with new modes as rows, β = O b, and the weights of the new modes.
 
     Columns are the modes of all classes one after the other; columns of modes that are never reached vanish.
     Collective modes span what the couplings take out of the condensates or put back into them, and what the
-    sites' own dynamics makes of it. They have weight 1, the others that of indirect modes, or 0 at N = ∞.
+    sites' own dynamics makes of it. They have weight 1, the others that of indirect modes, or 0 if only the limit
+    N = ∞ is wanted and no order in 1/√N (`at_limit`).
     """
     kept = np.concatenate([p.weights for p in patterns]) > 0
     own, seen = [], []
@@ -65,8 +68,7 @@ def rotation(compiled: Compiled, patterns: Sequence[Pattern]) -> tuple[np.ndarra
     seen_by[~kept] = 0
     linked = (local != 0) | (local.T != 0) | (np.abs(seen_by) @ np.abs(seen_by.T) > 0)
     linked &= kept[:, None] & kept[None, :]
-    size = compiled.problem.size
-    dark = indirect_weight(size) if size < math.inf else 0
+    dark = 0 if at_limit else indirect_weight(compiled.problem.size)
     rows, weights = [], []
     for label in np.unique((components := connected_components(linked)[1])[kept]):
         modes = np.flatnonzero(components == label)
@@ -107,7 +109,7 @@ class RotatedGenerator:
         occupations: np.ndarray,
         orders: Sequence[int | None] = (None,),
     ) -> None:
-        self.compiled = compiled
+        self.compiled, self._modes = compiled, modes
         infinite = compiled.problem.size == math.inf
         self._orders = [0 if order is None and infinite else order for order in orders]
         self.space = SymmetricSpace(occupations, np.zeros(len(modes), dtype=int))
@@ -165,15 +167,26 @@ class RotatedGenerator:
         return found
 
     def rows(self, readout: Readout, references: Sequence[np.ndarray]) -> list[csr_matrix]:
-        """The rows R with Σ_i R_{k−i} v_i = the coefficient of order k of the moments."""
-        start = [csr_matrix(np.eye(1, self.space.size) * (not order)) for order in self._orders]
+        """The rows R with Σ_i R_{k−i} v_i = the coefficient of order k of the moments.
+
+        They are made with all modes: ⟨b_i b_i†⟩ of a dark mode is part of a moment also where the dynamics never
+        reaches that mode and the set leaves it out.
+        """
+        absent = np.eye(self._modes.shape[1])[~self._modes.any(axis=0)]
+        modes = np.concatenate([self._modes, absent])
+        power = max((moment.power or 0 for moment in readout.moments), default=0)
+        every = box([np.ones(len(modes), dtype=int)], [math.inf], power)
+        wide = RotatedGenerator(self.compiled, modes, every, self._orders)
+        own = len(self._modes)
+        place = np.where(every[:, own:].any(axis=1), -1, self.space.find(every[:, :own]))
+        start = [csr_matrix(np.eye(1, wide.space.size) * (not order)) for order in self._orders]
         found: list[list[np.ndarray]] = [[] for _ in self._orders]
         for moment, central in zip(readout.moments, readout.central, strict=True):
             series = start
             if moment.power:
                 lifts = [
                     sum(
-                        self.lift(about_reference(left, references[index]), index, moment.scaling, order)
+                        wide.lift(about_reference(left, references[index]), index, moment.scaling, order)
                         for index, left in readout.maps[moment.key()[2]].items()
                     )
                     for order in self._orders
@@ -184,7 +197,9 @@ class RotatedGenerator:
                         for order in range(len(series))
                     ]
             for of_order, row in zip(found, series, strict=True):
-                of_order.append(kron(row, central[None]).toarray()[0])
+                seen = np.zeros(self.space.size, dtype=row.dtype)
+                seen[place[place >= 0]] = row.toarray()[0, place >= 0]
+                of_order.append(np.kron(seen, central))
         return [csr_matrix(np.array(of_order)) for of_order in found]
 
     def blocks(self) -> None:

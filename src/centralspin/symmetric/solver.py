@@ -73,7 +73,7 @@ class Solver:
         self.rotated = dark_modes.applies(self.compiled)
         self.readout = Readout(self.compiled, task.moments, self.orders)
         if self.rotated:
-            self._modes, rotated = dark_modes.rotation(self.compiled, self.patterns)
+            self._modes, rotated = dark_modes.rotation(self.compiled, self.patterns, at_limit)
             power = max((m.power or 0 for m in task.moments), default=0)
             self.shape = Shape([rotated], [math.inf], [rotated > 0], power)
         else:
