@@ -15,8 +15,12 @@ from centralspin import (
     expand,
     steady_state,
 )
+from centralspin.problem.general import dimensionless
 from centralspin.symmetric import dark_modes
 from centralspin.symmetric.dark_modes import RotatedGenerator, rotation
+from centralspin.symmetric.modes import pattern
+from centralspin.symmetric.solver import compile_problem
+from centralspin.symmetric.space import box
 
 TIMES = np.linspace(0, 2, 9)
 EPSILON = 2 / 3
@@ -44,13 +48,9 @@ def problem(sites, scaling=0.5):
 
 def inhomogeneous(N, couplings, shares, g0=2.0):
     couplings = np.asarray(couplings) / math.sqrt(np.dot(shares, np.abs(couplings) ** 2))
-    counts = [math.inf if math.inf == N else round(N * share) for share in shares]
-    sites = [bath(n, g0 * c * math.sqrt(s)) for n, c, s in zip(counts, couplings, shares, strict=True)]
-    model = problem(sites)
-    quadrature = [
-        np.array([[0, c], [np.conj(c), 0]]) * math.sqrt(s / (2 * EPSILON))
-        for c, s in zip(couplings, shares, strict=True)
-    ]
+    counts = [{"count": N, "share": s} if math.isinf(N) else {"count": round(N * s)} for s in shares]
+    model = problem([bath(coupling=g0 * c, **n) for n, c in zip(counts, couplings, strict=True)])
+    quadrature = [np.array([[0, c], [np.conj(c), 0]]) / math.sqrt(2 * EPSILON) for c in couplings]
     observables = {
         "tau_z": qutip.sigmaz(),
         "q": Moment(site=quadrature, power=1),
@@ -58,6 +58,13 @@ def inhomogeneous(N, couplings, shares, g0=2.0):
         "Q4": Moment(site=quadrature, power=4),
     }
     return model, observables
+
+
+def rotated_modes(model):
+    """The compiled problem, and what `rotation` makes of it."""
+    compiled = compile_problem(dimensionless(model))
+    patterns = [pattern(site, compiled.problem.scaling, False) for site in compiled.sites]
+    return compiled, *rotation(compiled, patterns)
 
 
 def homogeneous(N, g0=2.0):
@@ -84,7 +91,7 @@ def agree(classes, whole):
 )
 def test_rotated_modes_give_what_the_classes_give(couplings, monkeypatch):
     model, observables = inhomogeneous(400, couplings, [0.5, 0.5])
-    assert dark_modes.applies(model)
+    assert dark_modes.applies(rotated_modes(model)[0])
     rotated = evolve(model, TIMES, observables, tolerance=1e-8)
     rest = steady_state(model, observables, tolerance=1e-8)
     monkeypatch.setattr(dark_modes, "SMALLEST_CLASS", math.inf)
@@ -137,7 +144,7 @@ def test_coefficient_is_that_of_equal_couplings_times_the_fourth_moment(times):
 
 def test_one_collective_pair_of_modes_however_many_classes():
     model, _ = inhomogeneous(10**5, np.linspace(0.5, 1.5, 8), [1 / 8] * 8)
-    O, weights = rotation(model)
+    _, O, weights = rotated_modes(model)
     np.testing.assert_allclose(O @ O.T, np.eye(24), atol=1e-12)
     assert (weights == 1).sum() == 2
 
@@ -145,7 +152,7 @@ def test_one_collective_pair_of_modes_however_many_classes():
 def test_unequal_decay_leaves_nothing_dark_but_the_result_right(monkeypatch):
     sites = [bath(300, 1.0), bath(300, 0.7, jumps=[1.3 * qutip.sigmam(), math.sqrt(0.2) * qutip.sigmap()])]
     model = problem(sites)
-    assert (rotation(model)[1] == 1).sum() == 4
+    assert (rotated_modes(model)[2] == 1).sum() == 4
     rotated = evolve(model, TIMES, {"z": qutip.sigmaz()}, tolerance=1e-7)
     monkeypatch.setattr(dark_modes, "SMALLEST_CLASS", math.inf)
     plain = evolve(model, TIMES, {"z": qutip.sigmaz()}, tolerance=1e-7)
@@ -155,7 +162,7 @@ def test_unequal_decay_leaves_nothing_dark_but_the_result_right(monkeypatch):
 def test_classes_of_spin_one(monkeypatch):
     jm = qutip.jmat(1, "-")
     more = {"hamiltonian": 0 * jm, "jumps": [jm, math.sqrt(0.2) * jm.dag()]}
-    sites = [bath(300, 0, **more, couplings=[(g * qutip.sigmap(), jm)]) for g in (0.1, 0.2)]
+    sites = [bath(300, 0, **more, couplings=[(g * qutip.sigmap(), jm)]) for g in (0.15, 0.3)]
     model = problem(sites)
     rotated = evolve(model, TIMES, {"z": qutip.sigmaz()}, tolerance=1e-6)
     monkeypatch.setattr(dark_modes, "SMALLEST_CLASS", math.inf)
@@ -166,7 +173,9 @@ def test_classes_of_spin_one(monkeypatch):
 
 def test_generator_loses_no_trace():
     model, _ = inhomogeneous(10**4, [0.5, 1.5], [0.4, 0.6])
-    L = RotatedGenerator(model, 6).matrix()
+    compiled, O, weights = rotated_modes(model)
+    generator = RotatedGenerator(compiled, O, box([weights], [math.inf], 6))
+    (L,) = generator.matrices(compiled.references())
     trace = np.eye(1, L.shape[0])[0]
     assert np.abs(trace @ L).max() < 1e-12
 
@@ -179,11 +188,7 @@ def test_classes_keep_the_fluctuations_of_their_dark_modes_in_the_limit(axis):
     lower, upper = np.array([[0, 0], [1, 0]]), np.array([[0, 1], [0, 0]])
 
     def variances(N):
-        counts = (
-            [{"count": math.inf, "share": s} for s in shares]
-            if math.isinf(N)
-            else [{"count": round(s * N)} for s in shares]
-        )
+        counts = [{"count": N, "share": s} if math.isinf(N) else {"count": round(s * N)} for s in shares]
         sites = [
             Sites(
                 **count,
