@@ -43,14 +43,14 @@ def applies(compiled: Compiled) -> bool:
 
 
 def rotation(
-    compiled: Compiled, patterns: Sequence[Pattern], at_limit: bool = False
+    compiled: Compiled, patterns: Sequence[Pattern], at_limit: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Return an orthogonal matrix O with new modes as rows, β = O b, and the weights of the new modes.
 
     Columns are the modes of all classes one after the other; columns of modes that are never reached vanish.
     Collective modes span what the couplings take out of the condensates or put back into them, and what the
-    sites' own dynamics makes of it. They have weight 1, the others that of indirect modes, or 0 if only the limit
-    N = ∞ is wanted and no order in 1/√N (`at_limit`).
+    sites' own dynamics makes of it. They have weight 1, the others that of indirect modes, or 0 at the limit N = ∞
+    itself: its corrections in 1/N reach them.
     """
     kept = np.concatenate([p.weights for p in patterns]) > 0
     own, seen = [], []
