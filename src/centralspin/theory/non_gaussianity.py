@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import qutip
 
-from ..errors import ArgumentError, density_matrix
+from ..errors import ArgumentError
+from ..problem.checks import density_matrix
 
 #: Largest population of the last Fock state for which moments in a truncated space can be trusted.
 LARGEST_TAIL = 1e-6
