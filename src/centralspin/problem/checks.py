@@ -91,7 +91,7 @@ def is_operator(value: Any) -> bool:
     if is_qobj(value):
         return True
     try:
-        return np.ndim(value) == 2 and not any(is_qobj(row) for row in value)
+        return np.ndim(value) == 2 and not any(is_qobj(row) or any(map(is_qobj, row)) for row in value)
     except (ValueError, TypeError):
         return False
 
