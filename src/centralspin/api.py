@@ -1,7 +1,7 @@
 """The front door: convert → check → dispatch → run → combine.
 
-A model is checked once, made the general problem without units, and handed to a method; nothing behind this module knows
-which kind of model it was.
+A model is checked once, made the general problem without units, and handed to a method; nothing behind this module
+knows which kind of model it was.
 """
 
 from __future__ import annotations
@@ -193,14 +193,13 @@ def expand(
             "observables", "approach their limits as 1/N", "built on a moment that does so as 1/√N"
         )
     arithmetic = Arithmetic(task.moments, values, "reference", shift(task.problem, task.times, ORDERS))
-    combined = question.combine(arithmetic)
+    found = question.combine(arithmetic)
     if when is None:
-        limit, coefficient = ({n: _number(v[k]) for n, v in combined.items()} for k in (0, 2))
+        limit, coefficient = ({n: _number(v[k]) for n, v in found.items()} for k in (0, 2))
         made = (model, "expansion", task.tolerance, error, details)
         return Expansion(Stationary(limit, *made), Stationary(coefficient, *made))
     limit, coefficient = (
-        {n: np.ascontiguousarray(np.broadcast_to(v[k], when.shape)) for n, v in combined.items()}
-        for k in (0, 2)
+        {n: np.ascontiguousarray(np.broadcast_to(v[k], when.shape)) for n, v in found.items()} for k in (0, 2)
     )
     made = (model, "expansion", task.tolerance, error, details)
     return Expansion(Trajectory(limit, *made, when), Trajectory(coefficient, *made, when))
@@ -225,6 +224,63 @@ def central_states(
     options |= {"central_state": central_state, "bath_bloch": bath_bloch, "tolerance": tolerance}
     found = evolve(model, times, observables, **options)
     return d * np.einsum("it,iab->tab", np.array(list(found.values())), elements)
+
+
+@dataclass(frozen=True)
+class Liouvillian:
+    """The generator of a problem in symmetric Liouville space, to look at or to use in ways of your own.
+
+    Attributes
+    ----------
+    matrix : sparse matrix, shape (n, n)
+        L of v̇ = L v, real; v[n, a] has the occupations n as its slow index and the central basis as its fast one.
+    space : SymmetricSpace
+        The occupations.
+    initial : ndarray, shape (n,)
+        The product state that `evolve` starts from.
+    rows : sparse matrix, shape (observables, n)
+        ⟨O⟩ = rows @ v, moments of the sites being about their reference states.
+    """
+
+    matrix: Any
+    space: Any
+    initial: np.ndarray
+    rows: Any
+
+
+def liouvillian(
+    model: CentralSpinModel | CollectiveModel,
+    cut: int,
+    observables: Any = None,
+    *,
+    central_state: Any = "up",
+    bath_bloch: Any = None,
+) -> Liouvillian:
+    """Return the generator on the occupations with Σ w_i n_i ≤ `cut` (and those that `evolve` adds, see `cut.Shape`).
+
+    Parameters
+    ----------
+    model, central_state, bath_bloch
+        As for `evolve`; the references of the sites must be at rest.
+    cut : int
+        The largest weighted number of excitations.
+    observables : mapping of names to central operators or `Moment`, optional
+        What `rows` reads; by default the trace.
+    """
+    given = {"trace": Moment()} if observables is None else observables
+    question = ask(model, given, central_state, bath_bloch)
+    task, _ = prepare(question, np.zeros(1), 1e-8, "symmetric", {"cut": cut}, math.inf)
+    solver = Solver(task)
+    if solver.compiled.moving:
+        raise ArgumentError(
+            "bath_bloch", "leave the sites at rest, so that their generator is constant", "moving them"
+        )
+    generator = solver.generator(solver.shape.sets(integer("cut", cut))[0])
+    (matrix,), (rows,) = (
+        generator.matrices(solver.references),
+        generator.rows(solver.readout, solver.references),
+    )
+    return Liouvillian(matrix * question.problem.unit, generator.space, generator.initial(), rows)
 
 
 # --- what the functions above have in common ---

@@ -54,11 +54,12 @@ class Progress:
         self._bar.n = fraction
         self._bar.refresh()
 
-    def expect(self, seconds: float, what: str) -> None:
-        """Refuse at once what is estimated to take longer than is left."""
-        if self.seconds + seconds > self._budget:
+    def expect(self, seconds: float, more: float, what: str) -> None:
+        """Refuse at once what cannot be done in time: a first part took `seconds`, `more` such parts are to come."""
+        if self.seconds + seconds * more > self._budget:
             raise BudgetError(
-                f"The time budget of {self._budget:g} s is too short: {what} would take about {seconds:.3g} s."
+                f"The time budget of {self._budget:g} s is too short: {what} would take about "
+                f"{seconds * more:.3g} s more."
             )
 
     def close(self) -> None:

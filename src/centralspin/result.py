@@ -19,8 +19,8 @@ class Result(Mapping[str, Any]):
 
     Attributes
     ----------
-    values : dict
-        One entry per observable.
+    data : dict
+        One entry per observable; the result itself is a mapping with the same entries.
     problem : CentralSpinModel or CollectiveModel
         What was solved.
     method : str
@@ -33,7 +33,7 @@ class Result(Mapping[str, Any]):
         What the method reports of itself: its cut, number of unknowns, …
     """
 
-    values: dict[str, Any]  # type: ignore[assignment]
+    data: dict[str, Any]
     problem: Any = field(default=None, repr=False)
     method: str = ""
     tolerance: float | None = None
@@ -42,32 +42,28 @@ class Result(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         try:
-            return self.values[name]
+            return self.data[name]
         except KeyError:
-            raise UnknownNameError("name", f"be among {', '.join(self.values)}", repr(name)) from None
+            raise UnknownNameError("name", f"be among {', '.join(self.data)}", repr(name)) from None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.values)
+        return iter(self.data)
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.data)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.values
+        return name in self.data
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
         mine, theirs = (
-            [
-                getattr(result, f.name)
-                for f in fields(result)
-                if f.name not in ("values", "problem", "details")
-            ]
+            [getattr(result, f.name) for f in fields(result) if f.name not in ("data", "problem", "details")]
             for result in (self, other)
         )
-        same = set(self.values) == set(other.values) and all(
-            np.array_equal(value, other.values[name], equal_nan=True) for name, value in self.values.items()
+        same = set(self.data) == set(other.data) and all(
+            np.array_equal(value, other.data[name], equal_nan=True) for name, value in self.data.items()
         )
         return same and all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
 
@@ -85,7 +81,7 @@ class Result(Mapping[str, Any]):
             known = {"error": self.error, **known}
         details = ", ".join(f"{key} {_short(value)}" for key, value in known.items())
         lines = [f"{type(self).__name__} by {self.method!r} ({self.when}{'; ' + details if details else ''})"]
-        lines += [f"  {name:>7}  {_summary(value)}" for name, value in self.values.items()]
+        lines += [f"  {name:>7}  {_summary(value)}" for name, value in self.data.items()]
         return "\n".join(lines)
 
 
@@ -154,7 +150,7 @@ def corrected(limit: Any, coefficient: Any, N: float) -> Any:
 
     N = site_count("N", N)
     values = {name: limit[name] + coefficient[name] / float(N) for name in limit}
-    return replace(limit, values=values, method="expansion", details={"N": N, **limit.details}, error=None)
+    return replace(limit, data=values, method="expansion", details={"N": N, **limit.details}, error=None)
 
 
 class UnknownNameError(ArgumentError, KeyError):

@@ -150,7 +150,7 @@ def evolve_linear(
     scale = max(1.0, float(np.abs(columns).max(initial=0)))
     rate = RUN_SHARE * tolerance * scale / max(span, 1e-300)
     floor = 4 * EPSILON * scale  # an error per step that cannot be improved on
-    done = 0
+    done, began = 0, 0.0 if progress is None else progress.seconds
     while done < len(times):
         stepper.expand()
         length = stepper.length(rate, floor, span - stepper.time)
@@ -166,6 +166,8 @@ def evolve_linear(
         stepper.advance(end - start)
         stepper.time = end
         if progress is not None:
+            if stepper.steps == 1:
+                progress.expect(progress.seconds - began, span / end - 1, "evolution in time")
             progress(end / max(span, 1e-300), "evolution in time")
         if done < len(times) and settle is not None and (rest := settle(stepper)) is not None:
             values[done:] = readout @ rest.T
@@ -174,7 +176,7 @@ def evolve_linear(
     return values.reshape(shape), stepper.V.T.reshape(V.shape)
 
 
-def propagate(L: Any, v: np.ndarray, times: Sequence[float], tolerance: float) -> np.ndarray:
+def propagate(L: Any, v: np.ndarray, times: Sequence[float] | np.ndarray, tolerance: float) -> np.ndarray:
     """Return the states exp(L t) v at a few increasing times, shape (times, n).
 
     `Stepper` keeps every Taylor term, 41 copies of the state, to read out few numbers at many times. Here whole states

@@ -126,7 +126,7 @@ class RotatedGenerator:
         self._one = csr_matrix(eye_array(self.space.size))
 
     def lift(self, M: np.ndarray, site_class: int, scaling: float, order: int | None) -> csr_matrix:
-        r"""Return N^{−z} Σ_k M^{(k)} of a class, or its coefficient of N^{−order/2}, N being the number of all sites."""
+        r"""Return N^{−z} Σ_k M^{(k)} of a class, or its coefficient of N^{−order/2}; N counts all sites."""
         b, n, total = self._b[site_class], self._n[site_class], csr_matrix(self._one.shape, dtype=M.dtype)
         created = sum((x * y.T for x, y in zip(M[1:, 0], b, strict=True) if x), total)
         annihilated = sum((x * y for x, y in zip(M[0, 1:], b, strict=True) if x), total)

@@ -89,7 +89,7 @@ class Lift:
             if self._limited and half > self._scaling + 1e-12:
                 raise ArgumentError(
                     "scaling",
-                    f"be at least {half:g} for the limit N = ∞ to exist (at ½ the bath must have ⟨σ±⟩ = 0, see Eq. (3))",
+                    f"be at least {half:g} for the limit N = ∞ to exist (½ will do if the bath has ⟨σ±⟩ = 0, Eq. (3))",
                     f"{self._scaling:g}",
                 )
             values = hop.amplitudes * self._bath.factor(hop.depleted, hop.condensate, self._scaling)

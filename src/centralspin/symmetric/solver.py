@@ -20,7 +20,7 @@ from .cut import FIRST_CUT, Converged, Outcome, Shape, converge
 from .generator import Generator
 from .modes import align, pattern
 from .readout import Readout
-from .site import NOTHING, Compiled
+from .site import NOTHING, Compiled, Equation
 
 ABOUT = "reference"
 OPTIONS = frozenset({"cut", "memory_budget", "t_stops"})
@@ -73,9 +73,9 @@ class Solver:
         self.rotated = dark_modes.applies(self.compiled)
         self.readout = Readout(self.compiled, task.moments, self.orders)
         if self.rotated:
-            self._modes, weights = dark_modes.rotation(self.compiled, self.patterns)
+            self._modes, rotated = dark_modes.rotation(self.compiled, self.patterns)
             power = max((m.power or 0 for m in task.moments), default=0)
-            self.shape = Shape([weights], [math.inf], [weights > 0], power)
+            self.shape = Shape([rotated], [math.inf], [rotated > 0], power)
         else:
             weights = [p.weights for p in self.patterns]
             self.shape = Shape(weights, [s.count for s in self.compiled.sites], *self._needed())
@@ -83,8 +83,9 @@ class Solver:
     def _needed(self) -> tuple[list[np.ndarray], int]:
         """Which modes the readouts reach, and up to how many quanta."""
         generic = [site.equation.generic() for site in self.compiled.sites]
-        rows = [bath for of_order in self.readout.series(generic) for bath, _ in of_order]
-        used = self.readout.occupations[np.any([row != 0 for row in rows], axis=0)]
+        rows = np.array([bath for of_order in self.readout.series(generic) for bath, _ in of_order])
+        read = np.count_nonzero(rows, axis=0) > 0
+        used = self.readout.occupations[read]
         ends = np.cumsum([0, *(len(p.weights) for p in self.patterns)])
         modes = used.any(axis=0)
         return [modes[a:b] for a, b in itertools.pairwise(ends)], int(used.sum(axis=1).max(initial=0))
@@ -99,10 +100,9 @@ class Solver:
         """Moments, shape (orders, …, moments), details, and the estimated error."""
         task, compiled = self.task, self.compiled
         regime = "mean field" if compiled.problem.scaling >= 1 else "fluctuations"
-        columns = 2 * len(self.orders)
 
         def memory(states: int) -> float:
-            return states * compiled.basis.size * BYTES_PER_UNKNOWN * columns / 2
+            return states * compiled.basis.size * BYTES_PER_UNKNOWN * len(self.orders)
 
         step: Callable[[np.ndarray, np.ndarray], Outcome]
         step = self._stationary if task.times is None else self._moving if compiled.moving else self._steady
@@ -132,26 +132,35 @@ class Solver:
 
     @staticmethod
     def _outcome(states: np.ndarray, rows: np.ndarray, unknowns: int) -> Outcome:
-        """From states, shape (…, components, 2), and readouts, shape (…, moments, components)."""
+        """From states of the two sets, shape (…, components, 2 or 1 if they are the same), and readouts."""
         values = np.einsum("...ri,...i->...r", rows, states[..., 0])
-        change = np.einsum("...ri,...i->...r", np.abs(rows), np.abs(states[..., 0] - states[..., 1]))
+        change = np.einsum("...ri,...i->...r", np.abs(rows), np.abs(states[..., 0] - states[..., -1]))
         return Outcome(values, float(change.max(initial=0)), unknowns)
 
     def _steady(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
         """Evolve with a generator that does not change in time."""
-        task = self.task
-        assert task.times is not None
+        assert self.task.times is not None
         generator, mask = self._prepared(outer, inner)
-        L = triangular(generator.matrices(self.references))
-        rows = triangular(generator.rows(self.readout, self.references))
-        start = np.zeros(generator.size * len(self.orders))
-        start[: generator.size] = generator.initial()
+        start = np.zeros((len(mask), columns(mask)))
+        start[: generator.size] = generator.initial()[:, None]
+        return self._constant(generator, mask, start, self.task.times, self.references)
+
+    def _constant(
+        self,
+        generator: Any,
+        mask: np.ndarray,
+        start: np.ndarray,
+        times: np.ndarray,
+        references: list[np.ndarray],
+    ) -> Outcome:
+        task = self.task
+        L = triangular(generator.matrices(references))
+        rows = triangular(generator.rows(self.readout, references))
         used = np.unique(rows.indices)
-        chosen = eye_array(len(start), format="csr")[used]
         states, _ = evolve_linear(
-            L, np.column_stack([start, start]), task.times, chosen, INTEGRATION * task.tolerance,
-            np.column_stack([np.ones_like(mask), mask]),
-            Settling(L, generator, mask, task) if len(self.orders) == 1 else None, task.progress,
+            L, start, times, eye_array(len(start), format="csr")[used], INTEGRATION * task.tolerance,
+            masks(mask),
+            Settling(L, generator, mask, times, task.tolerance) if len(self.orders) == 1 else None, task.progress,
         )  # fmt: skip
         return self._outcome(states, rows[:, used].toarray(), generator.size)
 
@@ -161,8 +170,8 @@ class Solver:
         assert task.times is not None
         generator, mask = self._prepared(outer, inner)
         n = generator.size * len(self.orders)
-        ends = np.cumsum([2 * n, *(len(r) for r in self.references)])[:-1]
-        keep = np.column_stack([np.ones(n), mask.astype(float)])
+        ends = np.cumsum([columns(mask) * n, *(len(r) for r in self.references)])[:-1]
+        keep, c = masks(mask), columns(mask)
 
         def derivative(time: float, y: np.ndarray) -> np.ndarray:
             state, *references = np.split(y, ends)
@@ -170,25 +179,42 @@ class Solver:
                 site.equation.velocity(r, time) for site, r in zip(compiled.sites, references, strict=True)
             ]
             L = generator.matrices(references, time, again=True)
-            v = np.split(state.reshape(n, 2), len(L))
+            v = np.split(state.reshape(n, c), len(L))
             changed = np.concatenate([sum(L[l - i] @ v[i] for i in range(l + 1)) for l in range(len(L))])
             return np.concatenate([(keep * changed).ravel(), *moved])
 
-        start = np.zeros((n, 2))
+        start = np.zeros((n, c))
         start[: generator.size] = generator.initial()[:, None]
+        rest = self.rest()
+        early, late = task.times[task.times <= rest], task.times[task.times > rest]
         factors = self.factors()
         states = integrate(
-            derivative, np.concatenate([start.ravel(), *self.references]), task.times, task.tolerance,
-            timed=bool(factors), factors=factors, t_stops=task.options.get("t_stops", ()), progress=task.progress,
+            derivative, np.concatenate([start.ravel(), *self.references]), np.r_[early, rest] if len(late) else early,
+            task.tolerance, timed=bool(factors), factors=factors, t_stops=task.options.get("t_stops", ()),
+            progress=task.progress,
         )  # fmt: skip
         outcomes = []
-        for y in states:
+        for y in states[: len(early)]:
             state, *references = np.split(y, ends)
             rows = triangular(generator.rows(self.readout, references))
             used = np.unique(rows.indices)
-            outcomes.append(self._outcome(state.reshape(n, 2)[used], rows[:, used].toarray(), generator.size))
-        values = np.array([outcome.values for outcome in outcomes])
+            outcomes.append(self._outcome(state.reshape(n, c)[used], rows[:, used].toarray(), generator.size))
+        if len(late):  # nothing but the state changes any more
+            state, *references = np.split(states[-1], ends)
+            outcomes.append(self._constant(generator, mask, state.reshape(n, c), late - rest, references))
+        values = np.concatenate([np.atleast_2d(outcome.values) for outcome in outcomes])
         return Outcome(values, max(outcome.difference for outcome in outcomes), generator.size)
+
+    def rest(self) -> float:
+        """When the reference states stand still; never where something changes in time explicitly."""
+        equations = [site.equation for site in self.compiled.sites if site.equation.moves()]
+        if self.factors() or self.task.times is None or not len(self.task.times):
+            return math.inf
+        span, time = float(self.task.times[-1]), 1 / max(equation.rate for equation in equations)
+        while (time := 2 * time) < span / 2:
+            if all(still(equation, equation.at(np.array([time]))[0]) for equation in equations):
+                return time
+        return math.inf
 
     def factors(self) -> list[Callable[[float], float]]:
         """All functions of time in the problem."""
@@ -207,7 +233,7 @@ class Solver:
         rows = triangular(generator.rows(self.readout, self.references))
         found = []
         one_order = mask[: generator.size]
-        for keep in (np.ones_like(one_order), one_order):
+        for keep in masks(one_order).T:
             index = np.flatnonzero(keep)
             whole = len(index) == generator.size
             L = matrices if whole else [matrix[index][:, index] for matrix in matrices]
@@ -241,10 +267,9 @@ class Solver:
 class Settling:
     """Finds out, in a long evolution, that the state has become stationary."""
 
-    def __init__(self, L: Any, generator: Any, mask: np.ndarray, task: Task) -> None:
-        assert task.times is not None
-        self._L, self._generator, self._mask, self._task = L, generator, mask, task
-        self._span = float(task.times[-1])
+    def __init__(self, L: Any, generator: Any, mask: np.ndarray, times: np.ndarray, tolerance: float) -> None:
+        self._L, self._generator, self._mask, self._tolerance = L, generator, mask, tolerance
+        self._span = float(times[-1])
         self._rest: np.ndarray | None = None
         self._open = True
 
@@ -259,24 +284,24 @@ class Settling:
                 self._open = False
                 return None
         distance = float(np.abs(stepper.V - self._rest).max())
-        return self._rest if distance <= SETTLED * self._task.tolerance else None
+        return self._rest if distance <= SETTLED * self._tolerance else None
 
     def _stationary(self, V: np.ndarray) -> np.ndarray | None:
-        columns = []
-        for column, keep in zip(V, (np.ones_like(self._mask), self._mask), strict=True):
+        found = []
+        for column, keep in zip(V, masks(self._mask).T, strict=True):
             index = np.flatnonzero(keep)
             blocks = self._generator.blocks()
             try:
                 solver = StationarySolver(
-                    self._L[index][:, index], np.eye(1, len(index))[0], 1e-3 * self._task.tolerance,
+                    self._L[index][:, index], np.eye(1, len(index))[0], 1e-3 * self._tolerance,
                     blocks=None if blocks is None else blocks[index], check=len(index) <= 2500,
                 )  # fmt: skip
-                found = np.zeros(len(keep))
-                found[index] = solver.stationary(column[index])
+                rest = np.zeros(len(keep))
+                rest[index] = solver.stationary(column[index])
             except ConvergenceError:
                 return None
-            columns.append(found)
-        return np.array(columns)
+            found.append(rest)
+        return np.array(found)
 
 
 def compile_problem(problem: Problem) -> Compiled:
@@ -285,6 +310,21 @@ def compile_problem(problem: Problem) -> Compiled:
     for site in compiled.sites:
         align(site)
     return compiled
+
+
+def masks(inner: np.ndarray) -> np.ndarray:
+    """The sets that are worked with as columns: the outer one, and the inner one if it is another."""
+    return np.column_stack([np.ones_like(inner)] if inner.all() else [np.ones_like(inner), inner])
+
+
+def columns(inner: np.ndarray) -> int:
+    """Their number."""
+    return masks(inner).shape[1]
+
+
+def still(equation: Equation, r: np.ndarray) -> bool:
+    """Whether a reference state does not change any more."""
+    return bool(np.abs(equation.velocity(r)).max(initial=0) <= 10 * NOTHING * equation.rate)
 
 
 def triangular(blocks: list[csr_matrix]) -> csr_matrix:
@@ -303,7 +343,7 @@ def shift(problem: Problem, times: np.ndarray | None, orders: Sequence[int | Non
     states = [site.equation.at(when, t_stops) for site in compiled.sites]
 
     def of(moment: Moment) -> np.ndarray:
-        total = 0.0
+        total: Any = 0.0
         for index, B in moment.operators.items():
             row = compiled.sites[index].basis.expectation(B)
             value = row[0] + states[index] @ row[1:]

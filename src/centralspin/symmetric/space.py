@@ -53,7 +53,7 @@ class SymmetricSpace:
         One row per basis state; row 0 is n = 0, the product of reference states.
     """
 
-    def __init__(self, occupations: np.ndarray, class_of: Sequence[int]) -> None:
+    def __init__(self, occupations: np.ndarray, class_of: Any) -> None:
         n = np.asarray(occupations, dtype=np.int64)
         self.class_of = np.asarray(class_of, dtype=np.intp)
         self._keys, self._strides = keys_of(n)
