@@ -356,8 +356,11 @@ def prepare(
     """Make the task of a method, or refuse it."""
     if not isinstance(method, str) or method not in METHODS:
         raise ArgumentError("method", f"be among {', '.join(METHODS)}", short(method))
-    place = ".symmetric.solver" if method == "symmetric" else f".methods.{method}"
-    chosen: Any = importlib.import_module(place, __package__)  # QuTiP is slow to import: only when used
+    chosen: Any  # a module; only the one that is used is imported, for QuTiP is slow
+    if method == "symmetric":
+        from .symmetric import solver as chosen
+    else:
+        chosen = importlib.import_module(f".methods.{method}", __package__)
     checked = check_options(chosen.OPTIONS, method, options)
     if t_stops:
         checked["t_stops"] = tuple(t_stops)

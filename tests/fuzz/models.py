@@ -1,4 +1,4 @@
-"""Random models of the kinds that are hard: sparse, with rates of very different size, balanced, weakly damped, degenerate."""
+"""Random models of the kinds that are hard: sparse, rates of very different size, balanced, weakly damped, degenerate."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SIGMA = {
 NAMES = ("tau_x", "tau_y", "tau_z", "m_x", "m_y", "m_z", "x", "X2", "X4", "Y2", "Y3")
 
 
-def rate(random: np.random.Generator, tiny: float = 0.2) -> float:
+def rate(random: np.random.Generator, tiny: float = 0.2, least: float = -7) -> float:
     """A rate: usually of order 1, now and then zero or smaller by orders of magnitude."""
     kind = random.random()
     if kind < 0.15:
         return 0.0
     if kind < 0.15 + tiny:
-        return float(10 ** random.uniform(-7, -1))
+        return float(10 ** random.uniform(least, -1))
     return float(round(random.uniform(0.05, 1.5), 3))
 
 
@@ -66,16 +66,22 @@ def spin_model(
     )
 
 
-def sparse(random: np.random.Generator, d: int, hermitian: bool = False) -> np.ndarray:
+def sparse(random: np.random.Generator, d: int, hermitian: bool = False, least: float = -7) -> np.ndarray:
     """A matrix with few entries of very different size."""
     A = np.zeros((d, d), dtype=complex)
     for _ in range(random.integers(1, d + 1)):
-        A[random.integers(d), random.integers(d)] = rate(random, 0.3) * np.exp(2j * np.pi * random.random())
+        A[random.integers(d), random.integers(d)] = rate(random, 0.3, least) * np.exp(
+            2j * np.pi * random.random()
+        )
     return A + A.conj().T if hermitian else A
 
 
-def levels_model(random: np.random.Generator, largest: int = 64) -> CollectiveModel:
+def levels_model(random: np.random.Generator, largest: int = 64, least: float = -7) -> CollectiveModel:
     """A model with few-level sites in one or two classes; at most `largest` states in all."""
+
+    def some(d: int, hermitian: bool = False) -> np.ndarray:
+        return sparse(random, d, hermitian, least)
+
     central = int(random.choice([1, 2, 3]))
     sites, room = [], largest // central
     for _ in range(random.choice([1, 1, 2])):
@@ -88,18 +94,16 @@ def levels_model(random: np.random.Generator, largest: int = 64) -> CollectiveMo
         sites.append(
             Sites(
                 count=count,
-                hamiltonian=sparse(random, d, True),
-                jumps=[sparse(random, d) for _ in range(random.integers(1, 4))],
-                couplings=[
-                    (sparse(random, central), sparse(random, d)) for _ in range(random.integers(1, 3))
-                ],
-                interactions=[(sparse(random, d), sparse(random, d))] if random.random() < 0.3 else [],
+                hamiltonian=some(d, True),
+                jumps=[some(d) for _ in range(random.integers(1, 4))],
+                couplings=[(some(central), some(d)) for _ in range(random.integers(1, 3))],
+                interactions=[(some(d), some(d))] if random.random() < 0.3 else [],
                 initial=np.diag(random.dirichlet(np.ones(d))),
             )
         )
     return CollectiveModel(
-        hamiltonian=sparse(random, central, True),
-        jumps=[sparse(random, central) for _ in range(random.integers(0, 3))],
+        hamiltonian=some(central, True),
+        jumps=[some(central) for _ in range(random.integers(0, 3))],
         sites=sites,
         scaling=float(random.choice([0.0, 0.5, 1.0])),
         initial=np.diag(random.dirichlet(np.ones(central))),
