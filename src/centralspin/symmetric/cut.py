@@ -140,14 +140,14 @@ def converge(
     fixed : int or None
         Use this cut whatever the error.
     memory : callable
-        From a number of states to the bytes a run takes.
+        From a cut to the bytes a run takes.
     memory_budget : float
         Bytes.
     """
     cut = first if fixed is None else fixed
     history: list[tuple[int, float]] = []
     while True:
-        if (needed := memory(shape.count(cut))) > memory_budget:
+        if (needed := memory(cut)) > memory_budget:
             miss = (
                 f", and the cut {history[-1][0]} before it is off by about {history[-1][1]:.2g}"
                 if history
