@@ -20,8 +20,11 @@ SETTLED = 1e-2
 class Settling:
     """Finds out, in a long evolution, that the state has become stationary."""
 
-    def __init__(self, L: Any, generator: Any, mask: np.ndarray, times: np.ndarray, tolerance: float) -> None:
-        self._L, self._generator, self._mask, self._tolerance = L, generator, mask, tolerance
+    def __init__(
+        self, L: Any, rows: Any, generator: Any, mask: np.ndarray, times: np.ndarray, tolerance: float
+    ) -> None:
+        self._L, self._rows, self._generator, self._mask = L, rows, generator, mask
+        self._tolerance = tolerance
         self._span = float(times[-1])
         self._rest: np.ndarray | None = None
         self._open = True
@@ -47,7 +50,8 @@ class Settling:
             try:
                 solver = StationarySolver(
                     self._L[index][:, index], np.eye(1, len(index))[0], 1e-3 * self._tolerance,
-                    blocks=None if blocks is None else blocks[index], check=len(index) <= DIRECT,
+                    blocks=None if blocks is None else blocks[index],
+                    readout=self._rows[:, index] if len(index) <= DIRECT else None,
                 )  # fmt: skip
                 rest = np.zeros(len(keep))
                 rest[index] = solver.stationary(column[index])

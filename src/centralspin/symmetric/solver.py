@@ -183,7 +183,7 @@ class Solver:
         states, _ = evolve_linear(
             L, start, times, eye_array(len(start), format="csr")[used], INTEGRATION * task.tolerance,
             masks(mask),
-            Settling(L, generator, mask, times, task.tolerance) if len(self.orders) == 1 else None, task.progress,
+            Settling(L, rows, generator, mask, times, task.tolerance) if len(self.orders) == 1 else None, task.progress,
         )  # fmt: skip
         return self._outcome(states, rows[:, used].toarray(), generator.size)
 
@@ -265,7 +265,8 @@ class Solver:
                 solver = StationarySolver(
                     L[0], np.eye(1, len(index))[0], INTEGRATION * task.tolerance,
                     blocks=None if blocks is None else blocks[index], slowest=self.slowest(),
-                    check=len(index) <= DIRECT, progress=task.progress,
+                    readout=rows[: len(task.moments), : generator.size][:, index] if len(index) <= DIRECT else None,
+                    progress=task.progress,
                 )  # fmt: skip
                 states = [solver.stationary()]
             except NotUniqueError as error:
