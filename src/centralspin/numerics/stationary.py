@@ -22,14 +22,15 @@ from scipy.sparse.linalg import LinearOperator, MatrixRankWarning, gmres, onenor
 from ..errors import ConvergenceError
 from .stepping import EPSILON, propagate
 
-#: Up to this many unknowns a direct factorisation is the quickest.
-DIRECT = 2500
+#: Up to this many unknowns a direct factorisation is the quickest, and up to so many it is where blocks do not help;
+#: beyond, it fills in.
+DIRECT, DIRECT_AT_MOST = 2500, 8000
+#: Round-off times condition above which a matrix counts as singular.
+SINGULAR = 1e-4
 #: Krylov vectors of a GMRES cycle and cycles, with the factorised blocks and with the exponential.
 BLOCKWISE, EXPONENTIAL = (60, 3), (60, 3)
 #: Relative residuals asked of GMRES for the solution and for its refinement.
 RESIDUALS = (1e-10, 1e-4)
-#: A factorisation may hold this many times the entries of the matrix.
-FILL = 60
 
 
 class NotUniqueError(ConvergenceError):
@@ -51,15 +52,16 @@ class StationarySolver:
         Labels of weakly connected blocks.
     slowest : float
         A rate about as small as the slowest that matters.
-    check : bool
-        Whether to establish that the solution is unique (by the condition of the factorised matrix).
+    readout : sparse matrix, shape (m, n), optional
+        Establish that the solution is unique, by the condition of the factorised matrix, and that round-off leaves
+        this of it within the tolerance.
     progress : callable, optional
         Told which fraction is done.
     """
 
     def __init__(
         self, L: Any, trace: np.ndarray, tolerance: float, *, blocks: np.ndarray | None = None,
-        slowest: float = 1.0, check: bool = False, progress: Any = None,
+        slowest: float = 1.0, readout: Any = None, progress: Any = None,
     ) -> None:  # fmt: skip
         self._L, self._trace, self._tolerance, self._progress = csr_matrix(L), trace, tolerance, progress
         self._time = 1.0 / max(slowest, 1e-12)
@@ -79,9 +81,10 @@ class StationarySolver:
         data = data * self._scale[rows]
         self._lu: Any = None
         self._preconditioner: Any = None
-        if n <= DIRECT or check:
+        self._readout = readout
+        if n <= DIRECT or readout is not None:
             self._lu = factorise(self._bordered)
-            if check:
+            if readout is not None:
                 self._establish()
         elif blocks is not None:
             inside = blocks[rows] == blocks[cols]
@@ -92,18 +95,26 @@ class StationarySolver:
                 self._preconditioner = factorise(part)
 
     def _establish(self) -> None:
-        """Raise if L has a second stationary state within the digits that the tolerance asks for."""
-        n = self._bordered.shape[0]
-        inverse = LinearOperator(
-            (n, n), matvec=self._lu.solve, rmatvec=lambda x: self._lu.solve(x, "T"), dtype=float
-        )
+        """Raise if L has a second stationary state, or if round-off leaves fewer digits than the tolerance asks for."""
+        A, solve = self._bordered, self._lu.solve
+        inverse = LinearOperator(A.shape, matvec=solve, rmatvec=lambda x: self._lu.solve(x, "T"), dtype=float)
         with np.errstate(all="ignore"):
             size = float(onenormest(inverse))
-        error = EPSILON * size * float(abs(self._bordered).sum(axis=0).max())
-        if not error <= max(self._tolerance, 1e-12):
+        if not EPSILON * size * float(abs(A).sum(axis=0).max()) <= SINGULAR:
             raise NotUniqueError(
-                "The stationary state is not unique, or is reached so slowly that it cannot be told apart from others "
-                f"at this tolerance (relaxation times up to about {size:.2g})."
+                "The stationary state is not unique, or is reached so slowly that round-off hides it (relaxation times "
+                f"up to about {size:.2g})."
+            )
+        # What rounding every entry does to R v is at most |R A⁻¹| ε |A| |v|.
+        v = self.stationary()
+        w = EPSILON * (abs(A) @ np.abs(v) + np.abs(A @ v))
+        rows = self._readout.toarray()
+        rows = np.concatenate([rows.real, rows.imag]) if np.iscomplexobj(rows) else rows
+        error = max((float(np.abs(self._lu.solve(row, "T")) @ w) for row in rows), default=0.0)
+        if not error <= 10 * self._tolerance:
+            raise NotUniqueError(
+                f"The stationary state is ill conditioned: round-off leaves errors of {error:.2g} (relaxation times "
+                f"up to about {size:.2g})."
             )
 
     def solve(self, source: np.ndarray, trace: float = 0.0, guess: np.ndarray | None = None) -> np.ndarray:
@@ -122,6 +133,9 @@ class StationarySolver:
             if found is not None:
                 return found
             self._preconditioner = None
+        if len(right) <= DIRECT_AT_MOST:
+            self._lu = factorise(self._bordered)
+            return self.solve(source, trace)
         return self._exponential(source, trace, start)
 
     def stationary(self, guess: np.ndarray | None = None) -> np.ndarray:
