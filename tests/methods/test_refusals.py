@@ -160,6 +160,14 @@ def test_mean_field_that_circles_has_no_stationary_state(N):
         assert rest[name] == pytest.approx(late[name][0], abs=1e-7)
 
 
+def test_an_unstable_stationary_state_of_mean_field_is_refused():
+    """Above threshold a pumped central spin without coherence stays as it is only if nothing disturbs it."""
+    model = CentralSpinModel(N=100, g0=4.0, central_pump=1.0, bath_decay=1.0)
+    with pytest.raises(ConvergenceError, match="circle"):
+        steady_state(model, method="mean_field")
+    assert steady_state(model.replace(g0=0.2), method="mean_field")["tau_z"] == pytest.approx(1, abs=1e-7)
+
+
 def test_a_fast_central_spin_beside_a_slow_bath():
     model = CentralSpinModel.figure_2(N=3, central_decay=1e8)
     values = [steady_state(model, ("tau_z", "m_z"), method=m) for m in ("full_space", "dicke", "mean_field")]
