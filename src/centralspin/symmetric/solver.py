@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.linalg import null_space
 from scipy.sparse import bmat, csr_matrix, eye_array
 
 from ..errors import ArgumentError, ConvergenceError
-from ..numerics.stationary import StationarySolver
+from ..numerics.stationary import DIRECT, NotUniqueError, StationarySolver
 from ..numerics.stepping import Stepper, evolve_linear, integrate
 from ..problem.general import Problem, Task
 from ..problem.moments import Moment, Reading
@@ -25,14 +26,16 @@ from .site import NOTHING, Compiled, Equation
 ABOUT = "reference"
 OPTIONS = frozenset({"cut", "memory_budget", "t_stops"})
 
-#: Measured peak memory per unknown and column while assembling and stepping.
-BYTES_PER_UNKNOWN = 1500
+#: Measured peak memory while assembling and stepping: per unknown (Taylor terms), and per entry of the generator.
+BYTES_PER_UNKNOWN, BYTES_PER_ENTRY = 900, 115
 #: Default for the memory that one run may take.
 MEMORY_BUDGET = 2e9
 #: The share of the tolerance that integration may use up; truncation has the rest.
 INTEGRATION = 0.1
 #: After so many steps, and with so many to go, the stationary state is sought, to read the rest of the times from it.
 SETTLE_AFTER, SETTLE_BEFORE = 60, 200
+#: Up to this many unknowns it is told what a degenerate stationary state conserves.
+LARGEST_DENSE = 1500
 #: A state counts as stationary if it is that close to the stationary one, in units of the tolerance.
 SETTLED = 1e-2
 
@@ -96,13 +99,26 @@ class Solver:
             return dark_modes.RotatedGenerator(self.compiled, self._modes, occupations, self.orders)
         return Generator(self.compiled, self.patterns, occupations, self.orders)
 
+    def entries(self) -> float:
+        """About how many entries a row of the generator has, before those at the same place are added."""
+        compiled = self.compiled
+        total = float(np.count_nonzero(compiled.central.matrices)) / compiled.basis.size
+        for site, known in zip(compiled.sites, self.patterns, strict=True):
+            total += np.count_nonzero(known.local)
+            total += sum(
+                np.count_nonzero(C) * np.count_nonzero(coupled) / compiled.basis.size
+                for (C, *_), coupled in zip(site.couplings, known.coupled, strict=True)
+            )
+        return total
+
     def solve(self) -> tuple[np.ndarray, dict[str, Any], float]:
         """Moments, shape (orders, …, moments), details, and the estimated error."""
         task, compiled = self.task, self.compiled
         regime = "mean field" if compiled.problem.scaling >= 1 else "fluctuations"
 
         def memory(states: int) -> float:
-            return states * compiled.basis.size * BYTES_PER_UNKNOWN * len(self.orders)
+            of_unknown = BYTES_PER_UNKNOWN + BYTES_PER_ENTRY * self.entries()
+            return states * compiled.basis.size * of_unknown * len(self.orders)
 
         step: Callable[[np.ndarray, np.ndarray], Outcome]
         step = self._stationary if task.times is None else self._moving if compiled.moving else self._steady
@@ -239,12 +255,15 @@ class Solver:
             whole = len(index) == generator.size
             L = matrices if whole else [matrix[index][:, index] for matrix in matrices]
             blocks = generator.blocks()
-            solver = StationarySolver(
-                L[0], np.eye(1, len(index))[0], INTEGRATION * task.tolerance,
-                blocks=None if blocks is None else blocks[index], slowest=self.slowest(), check=len(index) <= 2500,
-                progress=task.progress,
-            )  # fmt: skip
-            states = [solver.stationary()]
+            try:
+                solver = StationarySolver(
+                    L[0], np.eye(1, len(index))[0], INTEGRATION * task.tolerance,
+                    blocks=None if blocks is None else blocks[index], slowest=self.slowest(),
+                    check=len(index) <= DIRECT, progress=task.progress,
+                )  # fmt: skip
+                states = [solver.stationary()]
+            except NotUniqueError as error:
+                raise NotUniqueError(f"{error} {self.conserved(L[0])}".strip()) from None
             for l in range(1, len(self.orders)):
                 states.append(solver.solve(-sum(L[l - i] @ states[i] for i in range(l))))
             full = np.zeros((len(states), generator.size))
@@ -252,6 +271,23 @@ class Solver:
             found.append(full.ravel())
         used = np.unique(rows.indices)
         return self._outcome(np.column_stack(found)[used], rows[:, used].toarray(), generator.size)
+
+    def conserved(self, L: csr_matrix) -> str:
+        """Say what is conserved beside the trace: a row w with w L = 0, if it can be told."""
+        basis = self.compiled.basis
+        if L.shape[0] > LARGEST_DENSE or basis.size == 1:
+            return ""
+        rows = null_space(L.toarray().T, rcond=1e-11)[: basis.size]  # their parts on the central system alone
+        rows = rows[1:] if len(rows) else rows
+        if not rows.size or np.abs(rows).max() < 1e-6:
+            return "What is conserved involves the sites."
+        w = np.linalg.svd(rows)[0][:, 0]
+        Q = np.tensordot(w, basis.duals[1:], axes=1)
+        Q = np.round(Q / np.abs(Q).max(), 3) + 0.0
+        if basis.dimension > 4:
+            return "An operator of the central system is conserved."
+        shown = np.real(Q) if np.abs(Q.imag).max() == 0 else Q
+        return f"Conserved is the central operator {shown.tolist()}, perhaps with a part on the sites."
 
     def slowest(self) -> float:
         """The slowest relaxation of a site or of the central system by itself."""
@@ -295,7 +331,7 @@ class Settling:
             try:
                 solver = StationarySolver(
                     self._L[index][:, index], np.eye(1, len(index))[0], 1e-3 * self._tolerance,
-                    blocks=None if blocks is None else blocks[index], check=len(index) <= 2500,
+                    blocks=None if blocks is None else blocks[index], check=len(index) <= DIRECT,
                 )  # fmt: skip
                 rest = np.zeros(len(keep))
                 rest[index] = solver.stationary(column[index])
