@@ -25,6 +25,7 @@ from centralspin import (
 from centralspin.methods import spin_boson
 
 P = {"g0": 4.0, "central_field": (1, 0, 0.5), "central_pump": 0.8, "central_decay": 0.1}
+BALANCED = {"bath_pump": 1.0, "bath_decay": 1.0}
 LOWER = np.array([[0, 0], [1, 0]])
 RAISE = LOWER.T
 Z = np.diag([1.0, -1.0])
@@ -37,11 +38,11 @@ STILL = np.zeros((2, 2))
 @pytest.mark.parametrize(
     ("model", "value"),
     [
-        (CentralSpinModel(N=4, bath_pump=1.0, bath_decay=1.0, bath_field=(3e-4, 0, 0), **P), 0.1528058),
-        (CentralSpinModel(N=2, bath_pump=1.0, bath_decay=1.0, bath_field=(1e-7, 0, 0), g0=4.0, central_field=(1, 0, 0.5)), None),
-        (CentralSpinModel(N=4, bath_pump=1.0, bath_decay=1.0, bath_field=(3e-3, 0, 0), **P), None),
+        (CentralSpinModel(N=4, bath_field=(3e-4, 0, 0), **BALANCED, **P), 0.1528058),
+        (CentralSpinModel(N=4, bath_field=(3e-3, 0, 0), **BALANCED, **P), None),
+        (CentralSpinModel(N=2, bath_field=(1e-7, 0, 0), **BALANCED, g0=4.0, central_field=(1, 0, 0.5)), None),
     ],
-)  # fmt: skip
+)
 def test_a_mode_that_a_small_field_reaches(model, value):
     found = evolve(model, [2.0], ("tau_z",))
     right = evolve(model, [2.0], ("tau_z",), method="full_space")["tau_z"][0]
@@ -51,7 +52,8 @@ def test_a_mode_that_a_small_field_reaches(model, value):
 
 def test_weakly_damped_and_balanced_baths_know_their_error():
     weak = CentralSpinModel(
-        N=8, g0=2.0, central_field=(0, 0, -1.17), central_pump=0.69, central_decay=1.0, bath_pump=0.0098, bath_decay=0.0032,
+        N=8, g0=2.0, central_field=(0, 0, -1.17), central_pump=0.69, central_decay=1.0,
+        bath_pump=0.0098, bath_decay=0.0032,
     )  # fmt: skip
     right = steady_state(weak, ("X2",), method="dicke")["X2"]
     for tolerance in (1e-3, 1e-4):
@@ -191,7 +193,7 @@ def test_a_pulse_between_two_output_times(N):
 
 def test_a_time_budget_is_kept():
     started = time.monotonic()
-    with pytest.raises(BudgetError, match="time budget of 0.2 s"):
+    with pytest.raises(BudgetError, match=r"time budget of 0\.2 s"):
         evolve(PAPER.replace(N=80), np.linspace(0, 50, 3), ("Q4",), time_budget=0.2, tolerance=1e-12)
     assert time.monotonic() - started < 10
 
@@ -258,9 +260,18 @@ def ok(**changes):
 
 
 def spin(**changes):
-    return CollectiveModel(
-        **({"hamiltonian": Z, "jumps": [LOWER], "sites": ok(), "initial": np.diag([1, 0])} | changes)
+    parts = {"hamiltonian": Z, "jumps": [LOWER], "sites": ok(), "initial": np.diag([1, 0])}
+    return CollectiveModel(**(parts | changes))
+
+
+def moved(observables=None, options=None, **changes):
+    return evolve(
+        spin(**changes), [0, 1], {"z": Z} if observables is None else observables, **(options or {})
     )
+
+
+def timed(rate):
+    return moved(sites=ok(rates=[rate]))
 
 
 @pytest.mark.parametrize(
@@ -282,17 +293,17 @@ def spin(**changes):
         (lambda: ok(rates=1.0), "`rates` must be a sequence, but is 1.0."),
         (lambda: ok(rates=["fast"]), "`rates[0]` must be a finite real number, but is 'fast'."),
         (lambda: ok(rates=[1, 2]), "`rates` must have one entry for each of the 1 jumps"),
-        (lambda: evolve(spin(sites=ok(rates=[lambda: 1])), [0, 1], {"z": Z}), "`rates[0]` must be"),
-        (lambda: evolve(spin(sites=ok(rates=[lambda t: "a"])), [0, 1], {"z": Z}), "`rates[0]` must be a finite real number"),
-        (lambda: evolve(spin(sites=ok(rates=[lambda t: math.nan])), [0, 1], {"z": Z}), "`rates[0]` must be a finite real number"),
+        (lambda: timed(lambda: 1), "`rates[0]` must be"),
+        (lambda: timed(lambda t: "a"), "`rates[0]` must be a finite real number"),
+        (lambda: timed(lambda t: math.nan), "`rates[0]` must be a finite real number"),
         (lambda: ok(hamiltonian=LOWER), "`hamiltonian` must be Hermitian"),
         (lambda: ok(hamiltonian="H"), "`hamiltonian` must be a square matrix"),
-        (lambda: ok(hamiltonian=[[1, 2, 3], [4, 5, 6]]), "`hamiltonian` must be a square matrix, but is of shape (2, 3)."),
+        (lambda: ok(hamiltonian=[[1, 2, 3], [4, 5, 6]]), "`hamiltonian` must be a square matrix, but is of"),
         (lambda: ok(initial=np.eye(3) / 3), "`initial` must be 2×2"),
         (lambda: ok(share=0.5), "`share` must be left out for a class of finite `count`"),
         (lambda: ok(count=math.inf, share=1.5), "`share` must be between 0 and 1"),
-        (lambda: evolve(spin(sites=[ok(count=math.inf), ok()]), [0], {"z": Z}), "`count` must be infinite in all classes or in none"),
-        (lambda: evolve(spin(sites=[ok(count=math.inf, share=0.7)] * 2), [0], {"z": Z}), "`share` must add up to 1"),
+        (lambda: moved(sites=[ok(count=math.inf), ok()]), "`count` must be infinite in all classes or in none"),
+        (lambda: moved(sites=[ok(count=math.inf, share=0.7)] * 2), "`share` must add up to 1"),
         (lambda: spin(sites=3), "`sites` must be"),
         (lambda: spin(sites=[ok(), 3]), "`sites` must be one `Sites`"),
         (lambda: Moment(power=-1), "`power` must be an integer from 0 to 40, but is -1."),
@@ -303,13 +314,13 @@ def spin(**changes):
         (lambda: Moment(site=Z, about="nothing"), "`about` must be among zero, reference, mean"),
         (lambda: Moment(central=[[0, np.nan], [0, 0]]), "`central` must have finite entries"),
         (lambda: Moment(central=3), "`central` must be a square matrix"),
-        (lambda: evolve(spin(), [0], {"m": Moment(site=Z, site_class=3)}), "`site` must belong to one of the 1 classes"),
-        (lambda: evolve(spin(), [0], {"m": Moment(site=np.eye(3))}), "`site` must be 2×2"),
-        (lambda: evolve(spin(), [0], {"m": Moment(central=np.eye(3))}), "`central` must be 2×2"),
-        (lambda: evolve(spin(), [0], {"m": 3}), "`observables` must map names to central operators or Moments"),
-        (lambda: evolve(spin(), [0], {}), "`observables` must map names"),
-        (lambda: evolve(spin(), [0], {"z": Z}, bath_bloch=(0, 0, 1)), "`bath_bloch` must be left out for a CollectiveModel"),
-        (lambda: evolve(spin(initial=None), [0], {"z": Z}), "`initial` must be given to evolve"),
+        (lambda: moved({"m": Moment(site=Z, site_class=3)}), "`site` must belong to one of the 1 classes"),
+        (lambda: moved({"m": Moment(site=np.eye(3))}), "`site` must be 2×2"),
+        (lambda: moved({"m": Moment(central=np.eye(3))}), "`central` must be 2×2"),
+        (lambda: moved({"m": 3}), "`observables` must map names to central operators or Moments"),
+        (lambda: moved({}), "`observables` must map names"),
+        (lambda: moved(options={"bath_bloch": (0, 0, 1)}), "`bath_bloch` must be left out for a CollectiveModel"),
+        (lambda: moved(initial=None), "`initial` must be given to evolve"),
         (lambda: evolve(PAPER.replace(g0=1e308), [0, 1]), "`model` must have no rate above 1e+100"),
         (lambda: expand(PAPER, [0, 1], cut=-1), "`cut` must be an integer from 0 to 10,000, but is -1."),
         (lambda: evolve(PAPER, [0, 1], memory_budget="big"), "`memory_budget` must be"),

@@ -312,7 +312,7 @@ def test_what_is_reached():
 
 
 def test_what_interactions_reach():
-    """K ⊗ P makes a mode by K and one by P at once; or one hops, by one, out of what the other has in the condensate."""
+    """K ⊗ P makes a mode by each at once; or one hops by P while K acts on the condensate."""
     nothing = np.zeros((4, 4), dtype=bool)
     K, P = np.zeros((4, 4)), np.zeros((4, 4))
     K[1, 0], P[2, 0] = 0.3, 0.4
