@@ -37,8 +37,8 @@ METHODS: dict[str, str] = {
 }
 #: What `cut` of method "symmetric" and `order` of "cumulants" may be at most.
 LARGEST_CUT, LARGEST_ORDER = 10_000, 12
-#: Orders in N^{−1/2} that `expand` computes.
-ORDERS = (0, 1, 2)
+#: Coefficients of 1/N^k that `expand` can compute.
+LARGEST_EXPANSION = 3
 #: A coefficient of N^{−1/2} below this many tolerances counts as absent.
 ABSENT = 1e3
 
@@ -152,6 +152,7 @@ def expand(
     *,
     central_state: Any = "up",
     bath_bloch: Any = None,
+    terms: int = 1,
     tolerance: float = 1e-8,
     time_budget: float = math.inf,
     **options: Any,
@@ -173,13 +174,15 @@ def expand(
         Increasing times ≥ 0; None expands the stationary state.
     observables, central_state, bath_bloch, tolerance, time_budget
         As for `evolve`.
+    terms : int
+        How many coefficients to compute: 1 for c of c/N, 2 for c₂ of c₂/N² as well, at most 3.
     **options
         `cut` and `memory_budget`, as for `evolve`.
 
     Returns
     -------
     Expansion
-        With `.limit`, `.coefficient` and `.at(N)`.
+        With `.limit`, `.coefficient`, `.coefficients` and `.at(N)`.
 
     Raises
     ------
@@ -192,20 +195,21 @@ def expand(
     if abs(2 * z - round(2 * z)) > 1e-12:
         raise ArgumentError("scaling", "be a multiple of ½ for an expansion in N^{−1/2}", f"{z:g}")
     task, _ = prepare(question, when, tolerance, "symmetric", options, time_budget)
-    values, details, error = Solver(task, ORDERS).solve()
-    arithmetic = Arithmetic(task.moments, values, "reference", shift(task.problem, task.times, ORDERS))
+    orders = range(2 * integer("terms", terms, minimum=1, maximum=LARGEST_EXPANSION) + 1)
+    values, details, error = Solver(task, orders).solve()
+    arithmetic = Arithmetic(task.moments, values, "reference", shift(task.problem, task.times, orders))
     found = question.combine(arithmetic)
-    if any(np.abs(value[1]).max() > ABSENT * task.tolerance for value in found.values()):
+    if any(np.abs(value[1::2]).max() > ABSENT * task.tolerance for value in found.values()):
         raise ArgumentError("observables", "approach their limits as 1/N", "one that does so as 1/√N")
-    if when is None:
-        limit, coefficient = ({n: _number(v[k]) for n, v in found.items()} for k in (0, 2))
-        made = (model, "expansion", task.tolerance, error, details)
-        return Expansion(Stationary(limit, *made), Stationary(coefficient, *made))
-    limit, coefficient = (
-        {n: np.ascontiguousarray(np.broadcast_to(v[k], when.shape)) for n, v in found.items()} for k in (0, 2)
-    )
     made = (model, "expansion", task.tolerance, error, details)
-    return Expansion(Trajectory(limit, *made, when), Trajectory(coefficient, *made, when))
+    results: list[Any] = []
+    for k in orders[::2]:
+        if when is None:
+            results.append(Stationary({name: _number(value[k]) for name, value in found.items()}, *made))
+        else:
+            shaped = {n: np.ascontiguousarray(np.broadcast_to(v[k], when.shape)) for n, v in found.items()}
+            results.append(Trajectory(shaped, *made, when))
+    return Expansion(results[0], tuple(results[1:]))
 
 
 def central_states(

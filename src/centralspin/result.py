@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
 from .errors import ArgumentError
+from .problem.checks import site_count
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,18 +116,25 @@ class Stationary(Result):
 
 @dataclass(frozen=True)
 class Expansion:
-    r"""Expectation values at large N, :math:`⟨O⟩_N = ⟨O⟩_∞ + c/N + O(N^{-2})`.
+    r"""Expectation values at large N, :math:`⟨O⟩_N = ⟨O⟩_∞ + c/N + c_2/N^2 + …`.
 
     It can be unpacked: ``limit, coefficient = expand(…)``.
 
     Attributes
     ----------
-    limit, coefficient : Trajectory or Stationary
-        ⟨O⟩_∞ and c.
+    limit : Trajectory or Stationary
+        ⟨O⟩_∞.
+    coefficients : tuple of Trajectory or Stationary
+        c, c₂, …, as many as were asked for.
     """
 
     limit: Any
-    coefficient: Any
+    coefficients: tuple[Any, ...]
+
+    @property
+    def coefficient(self) -> Any:
+        """The coefficient c of 1/N."""
+        return self.coefficients[0]
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.limit, self.coefficient))
@@ -138,19 +146,22 @@ class Expansion:
         return (self.limit, self.coefficient)[index]
 
     def at(self, N: float) -> Any:
-        """The corrected limit at bath size N, ⟨O⟩_∞ + c/N, with an error of order 1/N²."""
-        return corrected(self.limit, self.coefficient, N)
+        """The sum of all that is known at bath size N; its error is of the next order in 1/N."""
+        return _summed(self.limit, self.coefficients, N)
 
 
 def corrected(limit: Any, coefficient: Any, N: float) -> Any:
     """The corrected limit at bath size N: limit + coefficient/N, with an error of order 1/N²."""
-    from dataclasses import replace
+    return _summed(limit, (coefficient,), N)
 
-    from .problem.checks import site_count
 
+def _summed(limit: Any, coefficients: tuple[Any, ...], N: Any) -> Any:
     N = site_count("N", N)
-    values = {name: limit[name] + coefficient[name] / float(N) for name in limit}
-    return replace(limit, data=values, method="expansion", details={"N": N, **limit.details}, error=None)
+    data = {
+        name: limit[name] + sum(c[name] / float(N) ** k for k, c in enumerate(coefficients, start=1))
+        for name in limit
+    }
+    return replace(limit, data=data, method="expansion", details={"N": N, **limit.details}, error=None)
 
 
 class UnknownNameError(ArgumentError, KeyError):

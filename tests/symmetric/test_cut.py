@@ -113,7 +113,7 @@ def test_the_next_cut_is_where_the_error_should_be_small_enough():
     history = [(8, 1e-2), (10, 1e-2 * math.exp(-2))]
     tolerance = 1e-2 * math.exp(-6) / AIM
     assert following(history, tolerance) == 14
-    assert following([(8, 1.0)], 1e-30) == math.ceil(8 * GROWTH)
+    assert following([(8, 1.0)], 1e-30) == math.ceil(8 * GROWTH[0])
     assert following([(1, 1.0)], 1e-30) == 5
     assert following([(8, 1.01e-8)], 1e-8) == 8 + 2  # at least two more
     assert following([(40, 1.01e-8)], 1e-8) == 45  # and an eighth

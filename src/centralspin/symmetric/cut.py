@@ -28,8 +28,9 @@ FIRST_SLOPE = 1.0
 LEAST_SLOPE = 0.05
 #: The next cut aims at this part of the tolerance.
 AIM = 0.3
-#: The cut grows at most by this factor (and 4) from one run to the next.
-GROWTH = 3.0
+#: The cut grows at most by these factors (and 4) after the first run and after the others: errors fall more and more
+#: quickly, so that an extrapolation from small cuts aims too far.
+GROWTH = (3.0, 1.5)
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,7 @@ def slope(history: Sequence[tuple[int, float]]) -> float:
 def following(history: Sequence[tuple[int, float]], tolerance: float) -> int:
     """The cut at which the error is expected to meet the tolerance."""
     cut, error = history[-1]
-    most = max(cut + 4, math.ceil(cut * GROWTH))
+    most = max(cut + 4, math.ceil(cut * GROWTH[len(history) > 1]))
     if not error < math.inf:
         return max(cut + 4, math.ceil(1.5 * cut))
     steps = math.ceil(math.log(max(error / (AIM * tolerance), 1.0)) / slope(history))

@@ -127,7 +127,7 @@ class BosonDynamics(_Dynamics):
         self.model = model.replace(N=math.inf)
         H, jumps, self._a = operators(self.model, levels)
         self._levels = levels
-        self.generator = csr_matrix(qutip.liouvillian(H, jumps).data_as("csr_matrix"))
+        self.generator = csr_matrix(qutip.liouvillian(H, jumps).to("CSR").data_as("csr_matrix"))
 
     def _product(self, mu: Monomial) -> Any:
         raising, lowering, average = exponents_of(mu)

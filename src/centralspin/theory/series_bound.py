@@ -19,7 +19,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from scipy.special import gammaln, logsumexp
+from scipy.special import gammaln, logsumexp, xlogy
 
 from ..errors import ArgumentError
 from ..problem.central_spin import CentralSpinModel
@@ -77,13 +77,11 @@ def power_bound(model: CentralSpinModel, nu: Monomial, mu: Monomial, eta: Monomi
     n, l, d = _letters(nu, mu, eta)
     central, site = _norms(model)
     bounds = []
-    with np.errstate(divide="ignore"):
-        coupling = np.log(4 * abs(model.g0))
-        for k in range(count + 1):
-            j = np.arange(k + 1)
-            terms = gammaln(k + 1) - gammaln(j + 1) - gammaln(k - j + 1) + assignment_bound(n + j, l)
-            terms = terms + np.where(j > 0, j * coupling, 0.0)
-            bounds.append(logsumexp(terms + (k - j) * np.log(central + site * (d + j))))
+    for k in range(count + 1):
+        j = np.arange(k + 1)
+        choices = gammaln(k + 1) - gammaln(j + 1) - gammaln(k - j + 1)
+        steps = xlogy(j, 4 * abs(model.g0)) + xlogy(k - j, central + site * (d + j))
+        bounds.append(logsumexp(choices + steps + assignment_bound(n + j, l)))
     return np.array(bounds) - n / 2 * math.log(model.require_boson())
 
 

@@ -1,7 +1,9 @@
 """Are the operator norms of Lemma 1 exact, and do its bound and the uniform one hold?"""
 
+import runpy
 from functools import reduce
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +25,8 @@ from centralspin.theory.lemma_1 import (
     uniform_bound,
 )
 
+#: A script that shares nothing with the library.
+INDEPENDENT = runpy.run_path(str(Path(__file__).parents[2] / "independent" / "local_norms.py"))
 TIMES = np.array([0.1, 0.5, 1.0, 3.0])
 SX, SY, SZ = PAULI
 FIELDS = {"bath_field": (0.3, -0.2, 0.4), "central_field": (1.0, 0.7, 0.5)}
@@ -89,11 +93,14 @@ def test_norms_are_those_of_the_full_space(operator, changes):
     )
 
 
-def test_norms_at_five_spins_are_the_reference_values():
-    """Brute force with 64 × 64 matrices, quoted to four digits."""
-    times = [0.1, 0.25, 0.5, 1.0, 2.0, 4.0]
-    reference = [0.3188, 0.6599, 0.8945, 0.7176, 0.3752, 0.2187]
-    np.testing.assert_allclose(deviation_norms(paper(5), times, SZ), reference, atol=1e-4)
+@pytest.mark.parametrize("operator", [SZ, np.kron(SX, SZ)], ids=["z", "xz"])
+@pytest.mark.parametrize("changes", [{}, {"g0": -2.0, "central_field": (0.3, -0.8, 0.4), "bath_pump": 0.9}])
+def test_norms_at_four_spins_are_those_of_the_independent_script(operator, changes):
+    model = paper(4, **changes)
+    expected = INDEPENDENT["deviation_norms"](
+        4, TIMES, operator, model.coupling, model.central_field, (0.8, 0.1), (model.bath_pump, 1.0)
+    )
+    np.testing.assert_allclose(deviation_norms(model, TIMES, operator), expected, atol=1e-8)
 
 
 @pytest.mark.parametrize("power", [1, 2])
