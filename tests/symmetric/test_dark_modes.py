@@ -210,3 +210,39 @@ def test_what_is_never_reached_is_still_read(monkeypatch):
     plain = evolve(model, TIMES, moments, tolerance=1e-6)
     for name in moments:
         np.testing.assert_allclose(rotated[name], plain[name], atol=2e-6)
+
+
+@pytest.mark.parametrize("axis", ["x", "y", "z"])
+def test_classes_keep_the_fluctuations_of_their_dark_modes_in_the_limit(axis):
+    """What the dynamics never reaches is part of a moment all the same: at first that of independent spins."""
+    sigma = {"x": [[0, 1], [1, 0]], "y": [[0, -1j], [1j, 0]], "z": [[1, 0], [0, -1]]}[axis]
+    shares, couplings = [0.3, 0.7], [1.5, 0.7]
+    lower, upper = np.array([[0, 0], [1, 0]]), np.array([[0, 1], [0, 0]])
+
+    def variances(N):
+        counts = [{"count": N, "share": s} if math.isinf(N) else {"count": round(s * N)} for s in shares]
+        sites = [
+            Sites(
+                **count,
+                hamiltonian=np.zeros((2, 2)),
+                jumps=[lower, math.sqrt(0.2) * upper],
+                couplings=[(2 * c * upper, lower)],
+            )
+            for count, c in zip(counts, couplings, strict=True)
+        ]
+        model = CollectiveModel(
+            hamiltonian=[[0.5, 1], [1, -0.5]],
+            jumps=[math.sqrt(0.8) * upper],
+            sites=sites,
+            initial=np.diag([1, 0]),
+        )
+        read = {str(i): Moment(site=sigma, power=2, site_class=i) for i in (0, 1)}
+        read |= {"all": Moment(site=[sigma, sigma], power=2), "fourth": Moment(site=sigma, power=4)}
+        return evolve(model, TIMES, read, tolerance=1e-7)
+
+    limit, large = variances(math.inf), variances(10**6)
+    single = 1 - EPSILON**2 if axis == "z" else 1.0
+    for name, variance in (("0", shares[0]), ("1", shares[1]), ("all", 1.0)):
+        assert limit[name][0] == pytest.approx(variance * single, abs=1e-9)
+    for name in limit:
+        np.testing.assert_allclose(limit[name], large[name], atol=1e-4)

@@ -25,6 +25,8 @@ from .stepping import EPSILON, propagate
 #: Up to this many unknowns a direct factorisation is the quickest, and up to so many it is where blocks do not help;
 #: beyond, it fills in.
 DIRECT, DIRECT_AT_MOST = 2500, 8000
+#: Round-off times condition above which a matrix counts as singular.
+SINGULAR = 1e-4
 #: Krylov vectors of a GMRES cycle and cycles, with the factorised blocks and with the exponential.
 BLOCKWISE, EXPONENTIAL = (60, 3), (60, 3)
 #: Relative residuals asked of GMRES for the solution and for its refinement.
@@ -91,18 +93,24 @@ class StationarySolver:
                 self._preconditioner = factorise(part)
 
     def _establish(self) -> None:
-        """Raise if L has a second stationary state within the digits that the tolerance asks for."""
-        n = self._bordered.shape[0]
-        inverse = LinearOperator(
-            (n, n), matvec=self._lu.solve, rmatvec=lambda x: self._lu.solve(x, "T"), dtype=float
-        )
-        with np.errstate(all="ignore"):
-            size = float(onenormest(inverse))
-        error = EPSILON * size * float(abs(self._bordered).sum(axis=0).max())
-        if not error <= max(self._tolerance, 1e-12):
+        """Raise if L has a second stationary state, or if round-off leaves fewer digits than the tolerance asks for."""
+        A, solve = self._bordered, self._lu.solve
+        size = inverse_norm(A.shape[0], solve, lambda x: self._lu.solve(x, "T"))
+        if not EPSILON * size * float(abs(A).sum(axis=0).max()) <= SINGULAR:
             raise NotUniqueError(
-                "The stationary state is not unique, or is reached so slowly that it cannot be told apart from others "
-                f"at this tolerance (relaxation times up to about {size:.2g})."
+                "The stationary state is not unique, or is reached so slowly that round-off hides it (relaxation times "
+                f"up to about {size:.2g})."
+            )
+        # The forward error of a solution is at most ‖|A⁻¹| (ε |A| |v|)‖; w is what its rows may be off.
+        v = self.stationary()
+        w = EPSILON * (abs(A) @ np.abs(v) + np.abs(A @ v))
+        error = inverse_norm(
+            len(w), lambda x: w * self._lu.solve(x.ravel(), "T"), lambda x: solve(w * x.ravel())
+        )
+        if not error <= 10 * self._tolerance:
+            raise NotUniqueError(
+                f"The stationary state is ill conditioned: round-off leaves errors of {error:.2g} (relaxation times "
+                f"up to about {size:.2g})."
             )
 
     def solve(self, source: np.ndarray, trace: float = 0.0, guess: np.ndarray | None = None) -> np.ndarray:
@@ -187,6 +195,12 @@ class StationarySolver:
                 self._progress(0.5, what)
 
         return callback
+
+
+def inverse_norm(n: int, solve: Any, transposed: Any) -> float:
+    """Estimate the 1-norm of the operator that `solve` applies and whose transpose `transposed` applies."""
+    with np.errstate(all="ignore"):
+        return float(onenormest(LinearOperator((n, n), matvec=solve, rmatvec=transposed, dtype=float)))
 
 
 def factorise(matrix: Any) -> Any:

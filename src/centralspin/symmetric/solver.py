@@ -23,6 +23,7 @@ from .modes import align, pattern
 from .readout import Readout
 from .settling import Settling, columns, masks
 from .site import NOTHING, Compiled, Equation
+from .space import count_box
 
 ABOUT = "reference"
 OPTIONS = frozenset({"cut", "memory_budget", "t_stops"})
@@ -96,16 +97,24 @@ class Solver:
             return dark_modes.RotatedGenerator(self.compiled, self._modes, occupations, self.orders)
         return Generator(self.compiled, self.patterns, occupations, self.orders)
 
-    def entries(self) -> float:
-        """About how many entries a row of the generator has, before those at the same place are added."""
-        compiled = self.compiled
-        total = float(np.count_nonzero(compiled.central.matrices)) / compiled.basis.size
+    def entries(self, cut: int) -> float:
+        """About how many entries a row of the generator has at a cut, before those at the same place are added.
+
+        A quantum can only hop out of a mode that holds one, and into a mode that has room.
+        """
+        compiled, size = self.compiled, self.compiled.basis.size
+        whole = count_box(self.shape.weights, self.shape.sizes, cut)
+        total = float(np.count_nonzero(compiled.central.matrices)) / size
         for site, known in zip(compiled.sites, self.patterns, strict=True):
-            total += np.count_nonzero(known.local)
-            total += sum(
-                np.count_nonzero(C) * np.count_nonzero(coupled) / compiled.basis.size
-                for (C, *_), coupled in zip(site.couplings, known.coupled, strict=True)
-            )
+            part = {
+                w: count_box(self.shape.weights, self.shape.sizes, cut - w) / whole if 0 < w <= cut else 0.0
+                for w in np.unique(known.weights).tolist()
+            }
+            held = np.array([1.0, *(part[w] for w in known.weights.tolist())])
+            share = np.where(np.arange(len(held)) == 0, held[:, None], held)  # (to, source)
+            total += float((known.local * share).sum())
+            for (C, *_), coupled in zip(site.couplings, known.coupled, strict=True):
+                total += float((coupled * share).sum()) * np.count_nonzero(C) / size
         return total
 
     def solve(self) -> tuple[np.ndarray, dict[str, Any], float]:
@@ -113,9 +122,9 @@ class Solver:
         task, compiled = self.task, self.compiled
         regime = "mean field" if compiled.problem.scaling >= 1 else "fluctuations"
 
-        def memory(states: int) -> float:
-            of_unknown = BYTES_PER_UNKNOWN + BYTES_PER_ENTRY * self.entries()
-            return states * compiled.basis.size * of_unknown * len(self.orders)
+        def memory(cut: int) -> float:
+            of_unknown = BYTES_PER_UNKNOWN + BYTES_PER_ENTRY * self.entries(cut)
+            return self.shape.count(cut) * compiled.basis.size * of_unknown * len(self.orders)
 
         step: Callable[[np.ndarray, np.ndarray], Outcome]
         step = self._stationary if task.times is None else self._moving if compiled.moving else self._steady
