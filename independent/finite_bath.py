@@ -166,7 +166,7 @@ def emergent(levels=60):
     return qutip.expect(sm.dag() * sm - sm * sm.dag(), rho)
 
 
-def coefficients(sizes=(16, 20, 24, 28, 32, 36)):
+def coefficients(sizes):
     """Return c and c₂ of ⟨τz⟩_N = ⟨τz⟩_∞ + c/N + c₂/N² + … at rest, from as many sizes as powers of 1/N."""
     limit = emergent()
     values = [N * (at_rest(N)[0] - limit) for N in sizes]
@@ -177,5 +177,5 @@ if __name__ == "__main__":
     np.set_printoptions(precision=10)
     print("N = 10 at t = 1 and 4: ⟨τz⟩, ⟨q⟩, ⟨Q²⟩, ⟨Q⁴⟩", *in_time(10, [1.0, 4.0]), sep="\n")
     print("N = 80 at t = 1 and 4 (a few minutes):", *in_time(80, [1.0, 4.0]), sep="\n")
-    for sizes in ((20, 24, 28, 32, 36), (16, 20, 24, 28, 32, 36)):
+    for sizes in ((12, 16, 20, 24, 28, 32, 36), (12, 16, 20, 24, 28, 32, 36, 40)):
         print("c and c₂ of the stationary ⟨τz⟩ from", sizes, coefficients(sizes))
