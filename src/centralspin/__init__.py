@@ -1,13 +1,14 @@
 """Exact dynamics of open quantum central spin systems at any bath size."""
 
-from .api import METHODS, central_states, evolve, steady_state
-from .errors import ArgumentError, ConvergenceError, TruncationError
+from .api import METHODS, Liouvillian, central_states, evolve, expand, liouvillian, steady_state
+from .errors import ArgumentError, BudgetError, ConvergenceError, TruncationError
 from .problem.central_spin import PAULI, SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
-from .problem.collective import CollectiveModel, Sites
+from .problem.collective import CollectiveModel, Sites, collective_model
 from .problem.moments import Moment
 from .problem.observables import OBSERVABLES
-from .result import Trajectory
-from .symmetric.expansion import corrected, expand
+from .result import Expansion, Stationary, Trajectory, corrected
+from .symmetric.lift import Bath, Lift
+from .symmetric.space import SymmetricSpace
 
 __all__ = [
     "METHODS",
@@ -16,16 +17,25 @@ __all__ = [
     "SIGMA_MINUS",
     "SIGMA_PLUS",
     "ArgumentError",
+    "Bath",
+    "BudgetError",
     "CentralSpinModel",
     "CollectiveModel",
     "ConvergenceError",
+    "Expansion",
+    "Lift",
+    "Liouvillian",
     "Moment",
     "Sites",
+    "Stationary",
+    "SymmetricSpace",
     "Trajectory",
     "TruncationError",
     "central_states",
+    "collective_model",
     "corrected",
     "evolve",
     "expand",
+    "liouvillian",
     "steady_state",
 ]

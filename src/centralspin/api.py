@@ -1,36 +1,57 @@
-"""The front door: `evolve` and `steady_state` check their arguments and dispatch to a method."""
+"""The front door: convert → check → dispatch → run → combine.
+
+A model is checked once, made the general problem without units, and handed to a method; nothing behind this module
+knows which kind of model it was.
+"""
 
 from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .errors import ArgumentError, hermitian_matrix, increasing_times, real_number
+from .errors import ArgumentError
 from .problem.central_spin import CentralSpinModel
+from .problem.checks import increasing_times, integer, is_operator, real_number, short
 from .problem.collective import CollectiveModel, collective_model
-from .problem.moments import Moment
-from .problem.observables import check_observables, combine, needed_raw
-from .result import Trajectory
+from .problem.general import Method, Problem, Task, dimensionless
+from .problem.moments import Arithmetic, Moment, Reading, needed
+from .problem.observables import named
+from .progress import Progress
+from .result import Expansion, Stationary, Trajectory
+from .symmetric.basis import OperatorBasis
+from .symmetric.solver import Solver, shift
 
-#: Method → (module that implements it, what it is).
-METHODS: dict[str, tuple[str, str]] = {
-    "symmetric": ("symmetric.solver", "symmetric Liouville space, any N and N = ∞"),
-    "dicke": ("methods.dicke", "permutation-invariant Dicke blocks, N up to about 80"),
-    "full_space": ("methods.full_space", "the whole 2^(N+1)-dimensional space by QuTiP, N ≤ 6"),
-    "spin_boson": (
-        "methods.spin_boson",
-        "the emergent model of Eq. (9) in Fock space by QuTiP, N = ∞ and z = ½",
-    ),
-    "mean_field": ("methods.mean_field", "product states, no correlations"),
-    "cumulants": (
-        "methods.cumulants",
-        "moments closed by neglecting joint cumulants above an order, any N and N = ∞",
-    ),
+#: Method → what it is; `methods/x.py` is method "x", but for the first.
+METHODS: dict[str, str] = {
+    "symmetric": "symmetric Liouville space, any N and N = ∞",
+    "dicke": "permutation-invariant Dicke blocks, N up to about 100",
+    "full_space": "every site written out, by QuTiP, a few sites",
+    "spin_boson": "the emergent model of Eq. (9) in Fock space by QuTiP, N = ∞ and z = ½",
+    "mean_field": "product states, no correlations",
+    "cumulants": "moments closed by neglecting joint cumulants above an order, any N and N = ∞",
 }
+#: Orders in N^{−1/2} that `expand` computes.
+ORDERS = (0, 1, 2)
+#: A coefficient of N^{−1/2} below this many tolerances counts as absent.
+ABSENT = 1e3
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, whatever the kind of model: the problem, the moments, and how to combine them.
+
+    `combine` takes a function that gives a moment's value.
+    """
+
+    model: Any
+    problem: Problem
+    moments: list[Moment]
+    combine: Callable[[Callable[[Moment], Any]], dict[str, Any]]
 
 
 def evolve(
@@ -42,6 +63,8 @@ def evolve(
     bath_bloch: Any = None,
     method: str = "symmetric",
     tolerance: float = 1e-8,
+    t_stops: Sequence[float] = (),
+    time_budget: float = math.inf,
     **options: Any,
 ) -> Trajectory:
     """Evolve a product initial state and return expectation values.
@@ -49,11 +72,11 @@ def evolve(
     Parameters
     ----------
     model : CentralSpinModel or CollectiveModel
-        The problem. A `CollectiveModel` carries its initial states itself and needs method "symmetric".
+        The problem. A `CollectiveModel` carries its initial states itself.
     times : sequence of float
         Increasing times ≥ 0 in units of 1/γ; the initial state is that of time 0.
-    observables : sequence of str, or (for a `CollectiveModel`) mapping of names to central operators or `Moment`
-        Names known to `centralspin.OBSERVABLES`: "tau_z", "q", "Q2", "Q4", ….
+    observables : sequence of str, or mapping of names to central operators or `Moment`
+        Names known to `centralspin.OBSERVABLES` ("tau_z", "q", "Q2", "Q4", …; for a `CentralSpinModel`), or your own.
     central_state : str, sequence or matrix
         "up", "down", a Bloch vector, a ket or a 2×2 density matrix (NumPy or QuTiP).
     bath_bloch : sequence of 3 floats, optional
@@ -61,9 +84,14 @@ def evolve(
     method : str
         "symmetric" (default), "dicke", "full_space", "spin_boson", "mean_field" or "cumulants".
     tolerance : float
-        Largest absolute error of the raw moments, for integration and truncation together.
+        Largest absolute error of the moments behind the observables, for integration and truncation together.
+    t_stops : sequence of float
+        Times at which something happens that is shorter than a 4000th of the whole time.
+    time_budget : float
+        Seconds after which the computation stops with a `BudgetError`.
     **options
-        Of method "symmetric": `cut` (use this cut unchecked) and `memory_budget` (bytes); of "cumulants": `order`.
+        Of method "symmetric": `cut` (use this cut whatever the error) and `memory_budget` (bytes); of "cumulants":
+        `order`.
 
     Returns
     -------
@@ -76,34 +104,16 @@ def evolve(
     TruncationError
         If the tolerance cannot be met within the memory budget.
     """
-    times_array = increasing_times(times)
-    tolerance = check_tolerance(tolerance)
-    if isinstance(model, CollectiveModel):
-        moments = check_collective(observables, method, central_state, bath_bloch)
-        from .symmetric.solver import evolve_moments
-
-        moved, details = evolve_moments(
-            model, times_array, list(moments.values()), tolerance, **check_options(method, options)
-        )
-        return Trajectory(times_array, dict(zip(moments, moved.T, strict=True)), method, details)
-    _require_model(model)
-    names = check_observables(observables, model)
-    model.central_density_matrix(central_state)
-    bloch = model.initial_bath_bloch(bath_bloch)
-    run = _method(method).evolve
-    raw, details = run(
-        model,
-        times_array,
-        needed_raw(names),
-        central_state,
-        bloch,
-        tolerance,
-        **check_options(method, options),
-    )
-    values = {
-        name: np.broadcast_to(np.real(v), times_array.shape) for name, v in combine(names, raw, model).items()
+    when = increasing_times(times)
+    question = ask(model, observables, central_state, bath_bloch)
+    stops = sorted(real_number("t_stops", t, minimum=0) * question.problem.unit for t in t_stops)
+    task, chosen = prepare(question, when, tolerance, method, options, time_budget, stops)
+    reading = chosen.run(task)
+    values = combined(question, task, chosen.ABOUT, reading)
+    shaped = {
+        name: np.ascontiguousarray(np.broadcast_to(value, when.shape)) for name, value in values.items()
     }
-    return Trajectory(times_array, values, method, details)
+    return Trajectory(shaped, model, method, task.tolerance, reading.error, reading.details, when)
 
 
 def steady_state(
@@ -112,28 +122,87 @@ def steady_state(
     *,
     method: str = "symmetric",
     tolerance: float = 1e-8,
+    time_budget: float = math.inf,
     **options: Any,
-) -> Trajectory:
-    """Return expectation values in the stationary state; the parameters are those of `evolve`."""
-    tolerance = check_tolerance(tolerance)
-    if isinstance(model, CollectiveModel):
-        moments = check_collective(observables, method)
-        from .symmetric.solver import stationary_moments
+) -> Stationary:
+    """Return expectation values in the stationary state; the parameters are those of `evolve`.
 
-        found, details = stationary_moments(
-            model, list(moments.values()), tolerance, **check_options(method, options)
+    Raises
+    ------
+    ConvergenceError
+        If the stationary state is not unique.
+    """
+    question = ask(model, observables)
+    task, chosen = prepare(question, None, tolerance, method, options, time_budget)
+    reading = chosen.run(task)
+    values = {name: _number(value) for name, value in combined(question, task, chosen.ABOUT, reading).items()}
+    return Stationary(values, model, method, task.tolerance, reading.error, reading.details)
+
+
+def expand(
+    model: CentralSpinModel | CollectiveModel,
+    times: Sequence[float] | None,
+    observables: Any = ("tau_x", "tau_y", "tau_z"),
+    *,
+    central_state: Any = "up",
+    bath_bloch: Any = None,
+    tolerance: float = 1e-8,
+    time_budget: float = math.inf,
+    **options: Any,
+) -> Expansion:
+    r"""Return the limit N = ∞ and the coefficient of 1/N of expectation values.
+
+    :math:`⟨O⟩_N = ⟨O⟩_∞ + c/N + O(N^{-2})`. In symmetric Liouville space N enters the generator only through condensate
+    factors, so that :math:`L = L_0 + N^{-1/2} L_{1/2} + N^{-1} L_1 + …` with explicit coefficients; L_0 is the emergent
+    model, and
+
+    .. math:: \dot v_{1/2} = L_0 v_{1/2} + L_{1/2} v_0, \qquad \dot v_1 = L_0 v_1 + L_{1/2} v_{1/2} + L_1 v_0 .
+
+    Parameters
+    ----------
+    model : CentralSpinModel or CollectiveModel
+        The problem; its N is ignored. The limit must exist: z = ½ with ⟨σ±⟩ = 0 in the bath, or z ≥ 1,
+        and 2z must be an integer. Of a `CollectiveModel` with several classes every class keeps its share of the sites.
+    times : sequence of float, or None
+        Increasing times ≥ 0; None expands the stationary state.
+    observables, central_state, bath_bloch, tolerance, time_budget
+        As for `evolve`.
+    **options
+        `cut` and `memory_budget`, as for `evolve`.
+
+    Returns
+    -------
+    Expansion
+        With `.limit`, `.coefficient` and `.at(N)`.
+
+    Raises
+    ------
+    ArgumentError
+        If an argument is outside its domain, or if an observable approaches its limit more slowly than 1/N.
+    """
+    when = None if times is None else increasing_times(times)
+    question = ask(at_infinity(model), observables, central_state, bath_bloch)
+    z = question.problem.scaling
+    if abs(2 * z - round(2 * z)) > 1e-12:
+        raise ArgumentError("scaling", "be a multiple of ½ for an expansion in N^{−1/2}", f"{z:g}")
+    task, _ = prepare(question, when, tolerance, "symmetric", options, time_budget)
+    values, details, error = Solver(task, ORDERS).solve()
+    slow = np.abs(values[1]).reshape(-1, values.shape[-1]).max(axis=0)
+    if (slow > ABSENT * task.tolerance).any():
+        raise ArgumentError(
+            "observables", "approach their limits as 1/N", "built on a moment that does so as 1/√N"
         )
-        return Trajectory(
-            math.inf, {n: float(v) for n, v in zip(moments, found, strict=True)}, method, details
-        )
-    _require_model(model)
-    names = check_observables(observables, model)
-    model.stationary_bath_bloch()
-    raw, details = _method(method).steady_state(
-        model, needed_raw(names), tolerance, **check_options(method, options)
+    arithmetic = Arithmetic(task.moments, values, "reference", shift(task.problem, task.times, ORDERS))
+    found = question.combine(arithmetic)
+    if when is None:
+        limit, coefficient = ({n: _number(v[k]) for n, v in found.items()} for k in (0, 2))
+        made = (model, "expansion", task.tolerance, error, details)
+        return Expansion(Stationary(limit, *made), Stationary(coefficient, *made))
+    limit, coefficient = (
+        {n: np.ascontiguousarray(np.broadcast_to(v[k], when.shape)) for n, v in found.items()} for k in (0, 2)
     )
-    values = {name: float(np.real(value)) for name, value in combine(names, raw, model).items()}
-    return Trajectory(math.inf, values, method, details)
+    made = (model, "expansion", task.tolerance, error, details)
+    return Expansion(Trajectory(limit, *made, when), Trajectory(coefficient, *made, when))
 
 
 def central_states(
@@ -145,91 +214,205 @@ def central_states(
     tolerance: float = 1e-8,
     **options: Any,
 ) -> np.ndarray:
-    """Return the density matrices of the central system in time, shape (times, d, d), by method "symmetric".
+    """Return the density matrices of the central system in time, shape (times, d, d).
 
     The parameters are those of `evolve`; `qutip.Qobj(states[k])` makes a QuTiP operator of one of them.
     """
+    d = 2 if isinstance(model, CentralSpinModel) else len(_checked(model).hamiltonian)
+    elements = OperatorBasis(d).elements
+    observables = {str(i): Moment(central=e) for i, e in enumerate(elements)}
+    options |= {"central_state": central_state, "bath_bloch": bath_bloch, "tolerance": tolerance}
+    found = evolve(model, times, observables, **options)
+    return d * np.einsum("it,iab->tab", np.array(list(found.values())), elements)
+
+
+@dataclass(frozen=True)
+class Liouvillian:
+    """The generator of a problem in symmetric Liouville space, to look at or to use in ways of your own.
+
+    Attributes
+    ----------
+    matrix : sparse matrix, shape (n, n)
+        L of v̇ = L v, real; v[n, a] has the occupations n as its slow index and the central basis as its fast one.
+    space : SymmetricSpace
+        The occupations.
+    initial : ndarray, shape (n,)
+        The product state that `evolve` starts from.
+    rows : sparse matrix, shape (observables, n)
+        ⟨O⟩ = rows @ v, moments of the sites being about their reference states.
+    """
+
+    matrix: Any
+    space: Any
+    initial: np.ndarray
+    rows: Any
+
+
+def liouvillian(
+    model: CentralSpinModel | CollectiveModel,
+    cut: int,
+    observables: Any = None,
+    *,
+    central_state: Any = "up",
+    bath_bloch: Any = None,
+) -> Liouvillian:
+    """Return the generator on the occupations with Σ w_i n_i ≤ `cut` (and those that `evolve` adds, see `cut.Shape`).
+
+    Parameters
+    ----------
+    model, central_state, bath_bloch
+        As for `evolve`; the references of the sites must be at rest.
+    cut : int
+        The largest weighted number of excitations.
+    observables : mapping of names to central operators or `Moment`, optional
+        What `rows` reads; by default the trace.
+    """
+    given = {"trace": Moment()} if observables is None else observables
+    question = ask(model, given, central_state, bath_bloch)
+    task, _ = prepare(question, np.zeros(1), 1e-8, "symmetric", {"cut": cut}, math.inf)
+    solver = Solver(task)
+    if solver.compiled.moving:
+        raise ArgumentError(
+            "bath_bloch", "leave the sites at rest, so that their generator is constant", "moving them"
+        )
+    generator = solver.generator(solver.shape.sets(integer("cut", cut))[0])
+    (matrix,), (rows,) = (
+        generator.matrices(solver.references),
+        generator.rows(solver.readout, solver.references),
+    )
+    return Liouvillian(matrix * question.problem.unit, generator.space, generator.initial(), rows)
+
+
+# --- what the functions above have in common ---
+
+
+def ask(model: Any, observables: Any, central_state: Any = "up", bath_bloch: Any = None) -> Question:
+    """Check a model and what is asked of it."""
+    general = _checked(model, central_state, bath_bloch)
+    problem = dimensionless(general)
+    if isinstance(model, CentralSpinModel) and not isinstance(observables, Mapping):
+        chosen = named(observables, model)
+        moments = [moment for observable in chosen.values() for _, moment in observable.terms]
+
+        def combine(value: Callable[[Moment], Any]) -> dict[str, Any]:
+            return {name: observable.combine(value, model) for name, observable in chosen.items()}
+    else:
+        given = read(observables)
+        moments = list(given.values())
+
+        def combine(value: Callable[[Moment], Any]) -> dict[str, Any]:
+            return {name: value(moment) for name, moment in given.items()}
+
+    for moment in moments:
+        moment.check(problem.central.dimension, [c.dimension for c in problem.classes])
+    return Question(model, problem, moments, combine)
+
+
+def _checked(model: Any, central_state: Any = "up", bath_bloch: Any = None) -> CollectiveModel:
     if isinstance(model, CentralSpinModel):
-        model = collective_model(model, central_state, bath_bloch)
-    elements = model.central_basis.elements
-    observables = {str(i): Moment(central=e) for i, e in enumerate(elements[1:], start=1)}
-    if not observables:
-        return np.ones((len(increasing_times(times)), 1, 1), dtype=complex)
-    trajectory = evolve(model, times, observables, tolerance=tolerance, **options)
-    coordinates = model.central_basis.dimension * np.array(list(trajectory.values.values()))
-    return np.asarray(elements[0] + np.einsum("it,iab->tab", coordinates, elements[1:]))
+        return collective_model(model, central_state, bath_bloch)
+    if not isinstance(model, CollectiveModel):
+        raise ArgumentError("model", "be a CentralSpinModel or a CollectiveModel", short(model))
+    if bath_bloch is not None or not (isinstance(central_state, str) and central_state == "up"):
+        raise ArgumentError(
+            "central_state" if bath_bloch is None else "bath_bloch",
+            "be left out for a CollectiveModel, which carries its initial states",
+            short(central_state if bath_bloch is None else bath_bloch),
+        )
+    return model
 
 
-def _method(name: Any) -> Any:
-    if not isinstance(name, str) or name not in METHODS:
-        raise ArgumentError("method", f"be among {', '.join(METHODS)}", repr(name))
-    return importlib.import_module(
-        f".{METHODS[name][0]}", __package__
-    )  # QuTiP is slow to import: only when used
+def read(observables: Any) -> dict[str, Moment]:
+    """Return a mapping of names to moments; a bare operator is one of the central system."""
+    if not isinstance(observables, Mapping) or not observables:
+        raise ArgumentError(
+            "observables",
+            "map names to central operators or Moments for a CollectiveModel",
+            short(observables),
+        )
+    found = {}
+    for name, value in observables.items():
+        if not (isinstance(value, Moment) or is_operator(value)):
+            raise ArgumentError(
+                "observables", "map names to central operators or Moments", f"{name!r}: {short(value)}"
+            )
+        found[str(name)] = value if isinstance(value, Moment) else Moment(central=value)
+    return found
 
 
-def check_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a method, or raise `ArgumentError` if it does not know one."""
-    known = {"symmetric": {"cut", "memory_budget"}, "cumulants": {"order"}}.get(method, set())
+def prepare(
+    question: Question,
+    times: np.ndarray | None,
+    tolerance: Any,
+    method: Any,
+    options: Mapping[str, Any],
+    time_budget: Any,
+    t_stops: Sequence[float] = (),
+) -> tuple[Task, Method]:
+    """Make the task of a method, or refuse it."""
+    if not isinstance(method, str) or method not in METHODS:
+        raise ArgumentError("method", f"be among {', '.join(METHODS)}", short(method))
+    place = ".symmetric.solver" if method == "symmetric" else f".methods.{method}"
+    chosen: Any = importlib.import_module(place, __package__)  # QuTiP is slow to import: only when used
+    checked = check_options(chosen.OPTIONS, method, options)
+    if t_stops:
+        checked["t_stops"] = tuple(t_stops)
+    tolerance = real_number("tolerance", tolerance, minimum=1e-13, maximum=0.1)
+    budget = math.inf if time_budget == math.inf else real_number("time_budget", time_budget, minimum=0)
+    problem = question.problem
+    scaled = None if times is None else times * problem.unit
+    moments = tuple(needed(question.moments, chosen.ABOUT))
+    task = Task(problem, scaled, moments, tolerance, checked, Progress(budget))
+    refusal = chosen.refuses(task)
+    if refusal is not None:
+        raise refusal
+    return task, chosen
+
+
+def check_options(known: frozenset[str], method: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a method, or refuse one that it does not know."""
+    offered = sorted(known - {"t_stops"})
     for name in options:
-        if name not in known:
-            allowed = ", ".join(sorted(known)) or "nothing"
-            raise ArgumentError("options", f"be {allowed} with method {method!r}", repr(name))
-    checked = dict(options)
-    if checked.get("cut") is not None and (
-        not isinstance(checked["cut"], (int, np.integer)) or checked["cut"] < 0
-    ):
-        raise ArgumentError("cut", "be an integer not below 0", repr(checked["cut"]))
+        if name not in offered:
+            raise ArgumentError(
+                "options", f"be {' or '.join(offered) or 'nothing'} with method {method!r}", repr(name)
+            )
+    checked = {name: value for name, value in options.items() if value is not None}
+    for name, least in (("cut", 0), ("order", 1)):
+        if name in checked:
+            checked[name] = integer(name, checked[name], minimum=least)
     if "memory_budget" in checked:
         checked["memory_budget"] = real_number("memory_budget", checked["memory_budget"], minimum=0)
     return checked
 
 
-def check_tolerance(value: Any) -> float:
-    """Return a tolerance that integration and truncation can meet, or raise `ArgumentError`."""
-    tolerance = real_number("tolerance", value)
-    if not 1e-13 <= tolerance <= 1e-1:
-        raise ArgumentError("tolerance", "be between 1e-13 and 0.1", value)
-    return tolerance
+def combined(question: Question, task: Task, about: str, reading: Reading) -> dict[str, Any]:
+    """What was asked for, from what the method read."""
+    arithmetic = Arithmetic(
+        task.moments,
+        reading.values[None],
+        about,
+        shift(task.problem, task.times, (None,), task.options.get("t_stops", ())),
+    )
+    return {name: value[0] for name, value in question.combine(arithmetic).items()}
 
 
-def _require_model(model: Any) -> None:
-    if not isinstance(model, CentralSpinModel):
-        raise ArgumentError("model", "be a CentralSpinModel or a CollectiveModel", repr(model))
+def at_infinity(model: Any) -> Any:
+    """The same model with infinitely many sites, every class keeping its share."""
+    if isinstance(model, CentralSpinModel):
+        return model.replace(N=math.inf)
+    sites = _checked(model).sites
+    size = sum(s.count for s in sites)
+    if size == math.inf:
+        return model
+    return model.replace(sites=[_infinite(s, s.count / size) for s in sites])
 
 
-def check_collective(
-    observables: Any, method: str, central_state: Any = "up", bath_bloch: Any = None
-) -> dict[str, Moment]:
-    """Return the moments to read from a `CollectiveModel`, or raise if an argument does not apply to it."""
-    if method != "symmetric":
-        raise ArgumentError("method", 'be "symmetric" for a CollectiveModel', repr(method))
-    if bath_bloch is not None or not (isinstance(central_state, str) and central_state == "up"):
-        raise ArgumentError(
-            "central_state",
-            "be left out for a CollectiveModel, which carries its initial states",
-            central_state,
-        )
-    if not isinstance(observables, Mapping) or not observables:
-        raise ArgumentError(
-            "observables",
-            "map names to central operators or Moments for a CollectiveModel",
-            repr(observables),
-        )
-    return {
-        str(name): value
-        if isinstance(value, Moment)
-        else Moment(central=hermitian_matrix("observables", value))
-        for name, value in observables.items()
-    }
+def _infinite(sites: Any, share: float) -> Any:
+    from dataclasses import replace
+
+    return replace(sites, count=math.inf, share=share)
 
 
-__all__ = [
-    "METHODS",
-    "central_states",
-    "check_collective",
-    "check_options",
-    "check_tolerance",
-    "evolve",
-    "steady_state",
-]
+def _number(value: Any) -> Any:
+    return complex(value) if np.iscomplexobj(value) else float(value)

@@ -1,9 +1,9 @@
-"""The one result type of all solvers."""
+"""What comes back: mappings from names to numbers that know how they were made."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -11,56 +11,161 @@ import numpy as np
 from .errors import ArgumentError
 
 
-@dataclass(frozen=True)
-class Trajectory:
-    """Expectation values in time, or (with ``times = inf``) at stationarity.
+@dataclass(frozen=True, eq=False)
+class Result(Mapping[str, Any]):
+    """Expectation values by name, and how they were made.
+
+    A mapping: `dict(result)`, `result["Q4"]`, `result.items()`, `numpy.savez(file, **result)`.
 
     Attributes
     ----------
-    times : ndarray, shape (k,), or inf
-        The output times in units of 1/γ.
-    values : dict of str to ndarray, shape (k,), or float
-        One entry per observable; `trajectory["Q4"]` is short for `trajectory.values["Q4"]`.
+    data : dict
+        One entry per observable; the result itself is a mapping with the same entries.
+    problem : CentralSpinModel or CollectiveModel
+        What was solved.
     method : str
         The method that was used.
+    tolerance : float
+        The error that was asked for.
+    error : float or None
+        The estimated error of the moments behind the values; None where the method has no estimate.
     details : dict
-        What the method reports of itself: its cut, number of unknowns, estimated error, …
+        What the method reports of itself: its cut, number of unknowns, …
     """
 
-    times: Any
-    values: dict[str, Any]
-    method: str
+    data: dict[str, Any]
+    problem: Any = field(default=None, repr=False)
+    method: str = ""
+    tolerance: float | None = None
+    error: float | None = None
     details: dict[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Any:
         try:
-            return self.values[name]
+            return self.data[name]
         except KeyError:
-            raise ArgumentError("name", f"be among {', '.join(self.values)}", repr(name)) from None
+            raise UnknownNameError("name", f"be among {', '.join(self.data)}", repr(name)) from None
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.values)
+        return iter(self.data)
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.data)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.data
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        mine, theirs = (
+            [getattr(result, f.name) for f in fields(result) if f.name not in ("data", "problem", "details")]
+            for result in (self, other)
+        )
+        same = set(self.data) == set(other.data) and all(
+            np.array_equal(value, other.data[name], equal_nan=True) for name, value in self.data.items()
+        )
+        return same and all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    #: Where the values are: "stationary", or the times.
+    @property
+    def when(self) -> str:
+        """Where the values belong."""
+        return ""
 
     def __repr__(self) -> str:
-        details = ", ".join(f"{key} {_short(value)}" for key, value in self.details.items())
-        when = (
-            "stationary"
-            if np.ndim(self.times) == 0
-            else f"{len(self.times)} times, {self.times[0]:g} … {self.times[-1]:g}"
-        )
-        lines = [f"Trajectory by {self.method!r} ({when}{'; ' + details if details else ''})"]
-        for name, value in self.values.items():
-            if np.ndim(value) == 0:
-                lines.append(f"  {name:>7}  {value:.10g}")
-            else:
-                lines.append(
-                    f"  {name:>7}  {value[0]:.8g} → {value[-1]:.8g}  (between {value.min():.8g} and {value.max():.8g})"
-                )
+        known = dict(self.details)
+        if self.error is not None:
+            known = {"error": self.error, **known}
+        details = ", ".join(f"{key} {_short(value)}" for key, value in known.items())
+        lines = [f"{type(self).__name__} by {self.method!r} ({self.when}{'; ' + details if details else ''})"]
+        lines += [f"  {name:>7}  {_summary(value)}" for name, value in self.data.items()]
         return "\n".join(lines)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Trajectory(Result):
+    """Expectation values in time; every value is an array of the shape of `times`.
+
+    Attributes
+    ----------
+    times : ndarray, shape (k,)
+        The output times in units of 1/γ.
+    """
+
+    times: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    @property
+    def when(self) -> str:
+        """Where the values belong."""
+        return f"{len(self.times)} times, {self.times[0]:g} … {self.times[-1]:g}"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Stationary(Result):
+    """Expectation values in the stationary state; every value is a number."""
+
+    @property
+    def when(self) -> str:
+        """Where the values belong."""
+        return "stationary"
+
+
+@dataclass(frozen=True)
+class Expansion:
+    r"""Expectation values at large N, :math:`⟨O⟩_N = ⟨O⟩_∞ + c/N + O(N^{-2})`.
+
+    It can be unpacked: ``limit, coefficient = expand(…)``.
+
+    Attributes
+    ----------
+    limit, coefficient : Trajectory or Stationary
+        ⟨O⟩_∞ and c.
+    """
+
+    limit: Any
+    coefficient: Any
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.limit, self.coefficient))
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> Any:
+        return (self.limit, self.coefficient)[index]
+
+    def at(self, N: float) -> Any:
+        """The corrected limit at bath size N, ⟨O⟩_∞ + c/N, with an error of order 1/N²."""
+        return corrected(self.limit, self.coefficient, N)
+
+
+def corrected(limit: Any, coefficient: Any, N: float) -> Any:
+    """The corrected limit at bath size N: limit + coefficient/N, with an error of order 1/N²."""
+    from dataclasses import replace
+
+    from .problem.checks import site_count
+
+    N = site_count("N", N)
+    values = {name: limit[name] + coefficient[name] / float(N) for name in limit}
+    return replace(limit, data=values, method="expansion", details={"N": N, **limit.details}, error=None)
+
+
+class UnknownNameError(ArgumentError, KeyError):
+    """A result has no value of that name."""
+
+    __str__ = ValueError.__str__
 
 
 def _short(value: Any) -> str:
     return f"{value:.2g}" if isinstance(value, float) else str(value)
+
+
+def _summary(value: Any) -> str:
+    if np.ndim(value) == 0:
+        return f"{value:.10g}"
+    if np.iscomplexobj(value):
+        return f"{value[0]:.8g} → {value[-1]:.8g}"
+    return f"{value[0]:.8g} → {value[-1]:.8g}  (between {value.min():.8g} and {value.max():.8g})"

@@ -1,17 +1,18 @@
 r"""Method "cumulants": the hierarchy of moments, closed by neglecting all joint cumulants above a given order.
 
-The unknowns are the moments of at most one Pauli matrix of the central spin and of fluctuations of distinct
-bath spins about their reference state r(t),
+The unknowns are the moments of at most one operator of the central system and of fluctuations of distinct sites about
+their reference state,
 
-.. math:: u_a(n) = N^{|n|/2} \Bigl\langle τ_a \prod_{k=1}^{|n|} (σ_{α_k}^{(k)} − r_{α_k}) \Bigr\rangle, \qquad τ_0 = 1.
+.. math:: u_a(n) = N^{|n|/2} \Bigl\langle f_a \prod_{k=1}^{|n|} f_{i_k}^{(k)} \Bigr\rangle, \qquad f_0 = 1,
 
-The bath spins are equal, so that only the numbers n = (n_x, n_y, n_z) of the axes among the factors matter.
-Subtracting r leaves joint cumulants of degree ≥ 2 alone, and the factor keeps them of order 1: the equations
-then have a limit at N = ∞. A sum of single-site superoperators with the matrix M in the basis (ω, e_i) of
-`site` acts as
+with the operators f_i dual to the basis (ω, e_i) of a site; for a spin-½ they are σ_i − r_i. The sites are equal, so
+that only the numbers n = (n_1, …, n_D) of the operators among the factors matter. Up to a factor u is the vector
+v[n, a] of symmetric Liouville space,
 
-.. math:: (\textstyle\sum_k M^{(k)}\, u)(n) = \sum_{μν} M_{μν}\, N^{([ν=0] − [μ=0])/2}\, n_μ\, u(n − e_μ + e_ν),
-          \qquad n_0 = N − |n|,\; e_0 = 0.
+.. math:: u_a(n) = N^{|n|/2} \sqrt{n_0! \prod_i n_i! / N!}\; v[n, a], \qquad n_0 = N − |n|,
+
+so that its equation of motion is the generator's. Fluctuations about the reference have joint cumulants of degree ≥ 2
+alone, and the factor keeps them of order 1: the equations have a limit at N = ∞.
 
 The coupling takes the degree |n| + [a ≠ 0] up by one at most. The expansion of order M keeps the moments of
 degree ≤ M; the missing ones follow from the generating function :math:`G = \sum_{a,n} u_a(n)\, t_a s^n/n!` with
@@ -26,19 +27,21 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
 
 import numpy as np
-from scipy.integrate import solve_ivp
 
 from ..errors import ArgumentError, ConvergenceError
-from ..problem.central_spin import PAULI, CentralSpinModel
-from ..problem.collective import CollectiveModel, collective_model
-from ..problem.observables import Raw, RawMoments
-from ..symmetric.basis import in_reference_basis
-from ..symmetric.generator import rounded, site_matrices
-from ..symmetric.solver import raw_moments
+from ..numerics.stepping import StoppedError, integrate
+from ..problem.general import Task
+from ..problem.moments import Reading
+from ..symmetric.generator import Generator
+from ..symmetric.modes import Pattern, pattern
+from ..symmetric.readout import Readout
+from ..symmetric.site import NOTHING, Compiled
+from ..symmetric.space import box
 
+ABOUT = "reference"
+OPTIONS = frozenset({"order", "t_stops"})
 DEFAULT_ORDER = 2
 #: Beyond this size of any unknown the closed equations have diverged; exact moments are of order 1.
 DIVERGED = 1e6
@@ -53,232 +56,203 @@ class DivergenceError(ConvergenceError):
         super().__init__(f"The cumulant expansion diverges at t = {time:.4g}.")
         self.time = time
 
+    def __reduce__(self) -> tuple[type, tuple[float]]:
+        return type(self), (self.time,)
 
-class Hierarchy:
-    """The equations of motion of the moments and their closure.
 
-    A table of moments has shape (S, A): one row per n, one column per central operator τ_a.
+class Closure:
+    """From the moments up to an order to those above it, by joint cumulants that vanish.
+
+    A table of moments has shape (S, A): one row per n, one column per central operator.
 
     Parameters
     ----------
-    model : CollectiveModel
-        The problem, with one class of sites; infinitely many are taken to the limit.
+    n : ndarray, shape (S, D)
+        The numbers n.
+    columns : int
+        A.
     order : int
         Joint cumulants above this order are neglected.
-    top : int
-        Moments are tabulated up to this degree, at least `order` + 1.
-
-    Attributes
-    ----------
-    n : ndarray, shape (S, 3)
-        The numbers n; |n| never exceeds N.
-    kept : ndarray of bool, shape (S, A)
-        Which moments are unknowns.
     """
 
-    def __init__(self, model: CollectiveModel, order: int, top: int) -> None:
-        self._model, self._order = model, order
-        (self._sites,) = model.classes
-        self._size = size = self._sites.count
-        axes, most = self._sites.basis.size - 1, int(min(top, size))
-        numbers = (n for n in itertools.product(range(most + 1), repeat=axes) if sum(n) <= most)
-        self.n = np.array(sorted(numbers, key=lambda n: (sum(n), n)))
-        self._degree = self.n.sum(axis=1)[:, None] + (np.arange(model.central_basis.size) > 0)
-        self.kept = (self._degree > 0) & (self._degree <= order)
-        self._place = {tuple(n): i for i, n in enumerate(self.n.tolist())}
-        self._factorials = np.array([math.prod(map(math.factorial, n)) for n in self.n.tolist()])[:, None]
-        self._products = [self._products_of_degree(d) for d in range(1, top + 1)]
-        # Index of n − e_μ + e_ν, S where that is not tabulated; n_μ, with n_0/N in place of n_0.
-        step = np.vstack([np.zeros(axes, dtype=int), np.eye(axes, dtype=int)])
-        moved = (self.n[:, None, None] - step[:, None] + step).reshape(-1, axes)
-        targets = [self._place.get(tuple(n), len(self.n)) for n in moved.tolist()]
-        self._targets = np.array(targets).reshape(-1, axes + 1, axes + 1)
-        self._counts = np.column_stack([1 - self.n.sum(axis=1) / size, self.n])[..., None, None]
-        from_condensate = 0.5 * (np.arange(axes + 1) == 0)
-        self._power = np.add.outer(from_condensate, from_condensate)
-        self._constant = None if self._sites.moves() else self.sites_generator(self._sites.reference())
+    def __init__(self, n: np.ndarray, columns: int, order: int) -> None:
+        self.order = order
+        self.degree = n.sum(axis=1)[:, None] + (np.arange(columns) > 0)
+        self.kept = (self.degree > 0) & (self.degree <= order)
+        self._factorials = np.array([math.prod(map(math.factorial, row)) for row in n.tolist()], dtype=float)[
+            :, None
+        ]
+        self._n = n
+        self._place = {tuple(row): i for i, row in enumerate(n.tolist())}
+        self._products = [self._of_degree(d) for d in range(1, int(self.degree.max()) + 1)]
 
-    def _products_of_degree(self, degree: int) -> tuple[np.ndarray, ...]:
+    def _of_degree(self, degree: int) -> tuple[np.ndarray, ...]:
         """Indices of u_a(n) of this degree and of the two factors of its products; share of the first in the degree."""
         found = []
-        for out, a in np.argwhere(self._degree == degree).tolist():
-            n = self.n[out].tolist()
+        for out, a in np.argwhere(self.degree == degree).tolist():
+            n = self._n[out].tolist()
             for left in itertools.product(*(range(k + 1) for k in n)):
                 i, j = self._place[left], self._place[tuple(k - l for k, l in zip(n, left, strict=True))]
                 for first, second in {(0, a), (a, 0)}:  # two central operators multiply to zero
-                    share = self._degree[i, first] / degree
+                    share = self.degree[i, first] / degree
                     if 0 < share < 1:
                         found.append((out, a, i, first, j, second, share))
         *indices, shares = np.array(found).reshape(-1, 7).T
         pairs = np.array(indices, dtype=int).reshape(3, 2, -1)
-        return *(np.ravel_multi_index(tuple(pair), self._degree.shape) for pair in pairs), shares
+        return *(np.ravel_multi_index(tuple(pair), self.degree.shape) for pair in pairs), shares
 
-    def close(self, u: np.ndarray, top: int | None = None) -> np.ndarray:
-        r"""Fill in the moments above the order, up to degree `top`, so that all joint cumulants above it vanish.
+    def __call__(self, u: np.ndarray) -> np.ndarray:
+        r"""Fill in the moments above the order, so that all joint cumulants above it vanish.
 
         In degree d, G = exp K reads :math:`d\,G_d = \sum_{j=1}^{d} j K_j G_{d-j}`: it gives K_d up to the order,
         and G_d above.
         """
         G = (u / self._factorials).ravel()
         K = np.zeros_like(G)
-        for d, (out, left, right, share) in enumerate(self._products[:top], start=1):
-            here = (self._degree == d).ravel()
+        for d, (out, left, right, share) in enumerate(self._products, start=1):
+            here = (self.degree == d).ravel()
             rest = np.bincount(out, share * K[left] * G[right], minlength=len(G))
-            if d <= self._order:
+            if d <= self.order:
                 K[here] = G[here] - rest[here]
             else:
                 G[here] = rest[here]
         return G.reshape(u.shape) * self._factorials
 
-    def prepare(self, M: np.ndarray, scaling: float) -> np.ndarray:
-        """N^{−scaling} Σ_k M^{(k)} in the form `act` takes; M is (4, 4), or (4, 4, A, A) with a central part."""
-        if M.ndim == 2:
-            M = np.multiply.outer(M, np.eye(self.kept.shape[1]))
-        power = self._power - scaling
-        absent = np.all(M == 0, axis=(2, 3))
-        if self._size == math.inf and not np.all(absent | (power <= 0)):
-            must = "be large enough for the limit N = ∞ to exist (at ½ the bath must have ⟨σ±⟩ = 0)"
-            raise ArgumentError("scaling", must, scaling)
-        factor = float(self._size) ** np.where(absent, 0.0, power)
-        return (factor[..., None, None] * M).swapaxes(2, 3).reshape(-1, M.shape[2])  # (μ ν b, a)
 
-    def act(self, prepared: np.ndarray, u: np.ndarray) -> np.ndarray:
-        """Apply what `prepare` returned to the table u."""
-        terms = self._counts * np.vstack([u, np.zeros_like(u[:1])])[self._targets]  # (n, μ, ν, b)
-        return terms.reshape(len(u), -1) @ prepared
+class Hierarchy:
+    """The closed equations of motion.
 
-    def sites_generator(self, r: np.ndarray) -> np.ndarray:
-        """Contribution of all sites and their couplings to u̇ around the reference state r, for `act`."""
-        local, coupled = site_matrices(self._sites, r, self._sites.lindbladian)
-        return self.prepare(local, 0.0) + self.prepare(coupled, self._model.scaling)
+    Parameters
+    ----------
+    task : Task
+        The problem, with one class of sites, and what is read.
+    order : int
+        Joint cumulants above this order are neglected.
+    """
 
-    def derivative(self, y: np.ndarray) -> np.ndarray:
-        """ẏ of y = (unknown moments, reference state r)."""
+    def __init__(self, task: Task, order: int) -> None:
+        problem = task.problem if task.times is not None else task.problem.stationary()
+        self.compiled = compiled = Compiled(problem)
+        self.site = compiled.sites[0]
+        found = pattern(self.site, problem.scaling, problem.size == math.inf)
+        modes = np.ones_like(
+            found.weights
+        )  # all of them: the closure fills them whatever the dynamics reaches
+        patterns = [Pattern(found.local, found.coupled, modes)]
+        self._readout = Readout(compiled, task.moments)
+        power = max((m.power or 0 for m in task.moments), default=0)
+        occupations = box([modes], [self.site.count], max(order + 1, power))
+        self._generator = Generator(compiled, patterns, occupations)
+        self.closure = Closure(occupations, compiled.basis.size, order)
+        self._scale = self._from_vector(occupations)
+        self._fixed = None if compiled.moving else self._generator.matrices(compiled.references())[0].copy()
+
+    def _from_vector(self, n: np.ndarray) -> np.ndarray:
+        """The factors u/v, shape (S, 1)."""
+        factors = np.array([math.prod(map(math.factorial, row)) for row in n.tolist()], dtype=float)
+        if self.site.count < math.inf:  # N^{|n|} n_0!/N! = Π_{k<|n|} 1/(1 − k/N)
+            N = float(self.site.count)
+            factors /= np.array([math.prod(1 - k / N for k in range(int(m))) for m in n.sum(axis=1)])
+        return np.sqrt(factors)[:, None]
+
+    def derivative(self, time: float, y: np.ndarray) -> np.ndarray:
+        """ẏ of y = (unknown moments, reference state)."""
         u, r = self.split(y)
-        u = self.close(u, self._order + 1)
-        generator = self.sites_generator(r) if self._constant is None else self._constant
-        change = u @ self._model.central_lindbladian.T + self.act(generator, u)
-        return np.concatenate([change[self.kept], self._sites.velocity(r)])
+        L = self._generator.matrices([r], time, again=True)[0] if self._fixed is None else self._fixed
+        changed = (L @ (self.closure(u) / self._scale).ravel()).reshape(u.shape) * self._scale
+        return np.concatenate([changed[self.closure.kept], self.site.equation.velocity(r, time)])
 
-    def initial(self) -> np.ndarray:
-        """The vector y of the initial product state, in which nothing fluctuates jointly."""
-        u = np.zeros(self._degree.shape)
-        u[0] = self._model.central_basis.coordinates(self._model.initial).real
-        return np.concatenate([u[self.kept], self._sites.reference()])
+    def initial(self, central: np.ndarray) -> np.ndarray:
+        """The vector y of a product state, in which nothing fluctuates jointly."""
+        u = np.zeros(self.closure.degree.shape)
+        u[0] = central
+        return np.concatenate([u[self.closure.kept], self.compiled.references()[0]])
 
     def split(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The table of moments, zero above the order, and the reference state of y."""
-        u = np.zeros(self._degree.shape)
+        u = np.zeros(self.closure.degree.shape)
         u[0, 0] = 1.0
-        count = int(self.kept.sum())
-        u[self.kept] = y[:count]
+        count = int(self.closure.kept.sum())
+        u[self.closure.kept] = y[:count]
         return u, y[count:]
 
-    def read(self, y: np.ndarray, raw: tuple[Raw, ...]) -> np.ndarray:
-        """The raw moments of y, those of the bath about r."""
+    def read(self, y: np.ndarray) -> np.ndarray:
+        """The moments that were asked for."""
         u, r = self.split(y)
-        u = self.close(u)
-        values = []
-        for kind, argument in raw:
-            axis = "xyz".index(argument if kind in ("tau", "m") else kind)
-            if kind == "tau":
-                values.append(u[0, 1 + axis])
-                continue
-            power, scaling = (1, 1.0) if kind == "m" else (argument, 0.5)
-            M = in_reference_basis(self._sites.basis.anticommutator(PAULI[axis]) / 2, r)
-            M = rounded(M - M[0, 0] * np.eye(len(M)))
-            prepared, moment = self.prepare(M, scaling), u
-            for _ in range(power):  # the trace of ½{S − N r, ·} applied `power` times
-                moment = self.act(prepared, moment)
-            values.append(moment[0, 0])
-        return np.array(values)
+        rows = self._generator.rows(self._readout, [r])[0]
+        return np.asarray(rows @ (self.closure(u) / self._scale).ravel())
 
 
-def evolve(
-    model: CentralSpinModel,
-    times: np.ndarray,
-    raw: tuple[Raw, ...],
-    central_state: Any,
-    bath_bloch: Any,
-    tolerance: float,
-    order: int = DEFAULT_ORDER,
-) -> tuple[RawMoments, dict[str, Any]]:
-    """Raw moments in time from the cumulant expansion of an order.
+def refuses(task: Task) -> ArgumentError | None:
+    """Several classes and interactions are refused, and what has no stationary state."""
+    classes = task.problem.classes
+    if len(classes) > 1:
+        return ArgumentError("sites", 'be one class with method "cumulants"', f"{len(classes)} of them")
+    if classes[0].interactions:
+        return ArgumentError("interactions", 'be absent with method "cumulants"', "given")
+    if task.times is None and not task.problem.constant:
+        return ArgumentError(
+            "rates", "be constant in time where a stationary state is asked for", "a function of time"
+        )
+    return None
+
+
+def run(task: Task) -> Reading:
+    """Moments in time, or of the state that is reached from an unpolarized central system.
 
     Raises
     ------
     DivergenceError
         If the closed equations diverge before the last time.
-    """
-    hierarchy = _hierarchy(model, raw, central_state, bath_bloch, order)
-    states = _integrate(hierarchy, hierarchy.initial(), times, tolerance)
-    values = np.array([hierarchy.read(y, raw) for y in states])
-    return raw_moments(raw, values, states[:, -3:]), _details(hierarchy, order)
-
-
-def steady_state(
-    model: CentralSpinModel, raw: tuple[Raw, ...], tolerance: float, order: int = DEFAULT_ORDER
-) -> tuple[RawMoments, dict[str, Any]]:
-    """Raw moments of the state that the cumulant expansion reaches from an unpolarized central spin.
-
-    Raises
-    ------
-    DivergenceError
-        If the closed equations diverge.
     ConvergenceError
         If they do not settle.
     """
-    hierarchy = _hierarchy(model, raw, (0, 0, 0), None, order)
-    rates = (model.bath_rate / 2, (model.central_pump + model.central_decay) / 2)
-    step = RELAXATION_STEP / min(rate for rate in rates if rate > 0)
-    y = hierarchy.initial()
+    order = task.options.get("order", DEFAULT_ORDER)
+    hierarchy = Hierarchy(task, order)
+    details = {"order": order, "unknowns": int(hierarchy.closure.kept.sum())}
+    if task.times is not None:
+        start = hierarchy.initial(hierarchy.compiled.initial())
+        states = _integrate(hierarchy, start, task.times, task)
+        return Reading(np.array([hierarchy.read(y) for y in states]), None, details)
+    mixed = np.eye(1, hierarchy.compiled.basis.size)[0]
+    return Reading(_settle(hierarchy, hierarchy.initial(mixed), task), None, details)
+
+
+def _settle(hierarchy: Hierarchy, y: np.ndarray, task: Task) -> np.ndarray:
+    rates = []
+    for matrix in (hierarchy.compiled.central.at(0.0), hierarchy.site.equation.parts.at(0.0)):
+        damping = -np.linalg.eigvals(matrix).real
+        rates += damping[damping > NOTHING * np.abs(matrix).max(initial=0)].tolist()
+    step = RELAXATION_STEP / min(rates, default=1.0)
+    drift = math.inf
     for attempt in range(round(LONGEST_RELAXATION / RELAXATION_STEP)):
-        y = _integrate(hierarchy, y, np.array([step]), tolerance, start=attempt * step)[0]
-        drift = np.abs(hierarchy.derivative(y)).max()
-        if drift <= tolerance:
-            return raw_moments(raw, hierarchy.read(y, raw), y[-3:]), _details(hierarchy, order)
+        try:
+            y = _integrate(hierarchy, y, np.array([step]), task)[0]
+        except DivergenceError as error:
+            raise DivergenceError(error.time + attempt * step / task.problem.unit) from None
+        drift = float(np.abs(hierarchy.derivative(0.0, y)).max()) * step / RELAXATION_STEP
+        if drift <= task.tolerance:
+            return hierarchy.read(y)
     raise ConvergenceError(
-        f"The cumulant expansion of order {order} does not settle; the drift after {LONGEST_RELAXATION:g} "
-        f"relaxation times is {drift:.2g}."
+        f"The cumulant expansion of order {hierarchy.closure.order} does not settle; after {LONGEST_RELAXATION:g} "
+        f"relaxation times it still changes by {drift:.2g} in one of them."
     )
 
 
-def _hierarchy(
-    model: CentralSpinModel, raw: tuple[Raw, ...], central_state: Any, bath_bloch: Any, order: Any
-) -> Hierarchy:
-    if isinstance(order, bool) or not isinstance(order, (int, np.integer)) or order < 1:
-        raise ArgumentError("order", "be a positive integer", repr(order))
-    highest = max((argument for kind, argument in raw if kind in ("x", "y")), default=1)
-    problem = collective_model(model, central_state, bath_bloch)
-    return Hierarchy(problem, int(order), max(int(order) + 1, highest))
-
-
-def _details(hierarchy: Hierarchy, order: int) -> dict[str, Any]:
-    return {"order": int(order), "unknowns": int(hierarchy.kept.sum())}
-
-
-def _integrate(
-    hierarchy: Hierarchy, y: np.ndarray, times: np.ndarray, tolerance: float, start: float = 0.0
-) -> np.ndarray:
-    """States at the given times; `start` is only added to the time of a divergence."""
+def _integrate(hierarchy: Hierarchy, y: np.ndarray, times: np.ndarray, task: Task) -> np.ndarray:
+    """States at the given times."""
 
     def room(_: float, y: np.ndarray) -> float:
         return DIVERGED - float(np.abs(y).max())
 
     room.terminal = True  # type: ignore[attr-defined]
-    accuracy = max(tolerance * 1e-2, 1e-13)
-    result = solve_ivp(
-        lambda _, y: hierarchy.derivative(y),
-        (0.0, max(float(times[-1]), 1e-300)),
-        y,
-        "DOP853",
-        t_eval=times,
-        events=room,
-        rtol=accuracy,
-        atol=accuracy,
-    )
-    if result.status == 1:
-        raise DivergenceError(start + float(result.t_events[0][0]))
-    if not result.success:
-        raise ConvergenceError(f"The integration in time stopped: {result.message}")
-    return np.asarray(result.y.T)
+    compiled = hierarchy.compiled
+    factors = [*compiled.central.factors, *hierarchy.site.equation.parts.factors]
+    factors += [f for *_, f in hierarchy.site.couplings if callable(f)]
+    try:
+        return integrate(
+            hierarchy.derivative, y, times, 10 * task.tolerance, factors=factors, event=room,
+            timed=bool(factors), t_stops=task.options.get("t_stops", ()), progress=task.progress,
+        )  # fmt: skip
+    except StoppedError as error:
+        raise DivergenceError(error.time / task.problem.unit) from None

@@ -1,7 +1,7 @@
 r"""Method "dicke": the permutation-invariant Dicke blocks |j, m⟩⟨j, m′|, an independent witness.
 
 A permutation-invariant state of N spins-½ is block diagonal in the total spin j, and the same in each of the
-d_j copies of a block. Write ρ = ⊕_j ρ_j ⊗ 1/d_j, with ρ_j on C^{2j+1} ⊗ C² (bath ⊗ central spin). A local
+d_j copies of a block. Write ρ = ⊕_j ρ_j ⊗ 1/d_j, with ρ_j on C^{2j+1} ⊗ C^{d_c} (bath ⊗ central system). A local
 jump on every spin maps block j to j and j ± 1,
 
 .. math:: \sum_k σ_α^{(k)} ρ σ_α^{(k)†} \big|_{j'} = \sum_j c_{j'j}\, T_{j'j} ρ_j T_{j'j}^† ,
@@ -13,7 +13,7 @@ follow from demanding that every |j, m⟩ loses exactly N/2 ± m excitations per
     c_{jj} = \frac{N/2+1}{2j(j+1)},\quad c_{j-1,j} = \frac{N/2+j+1}{2j(2j+1)},\quad
     c_{j+1,j} = \frac{N/2-j}{2(j+1)(2j+1)}.
 
-The number of unknowns, 4·(N+1)(N+2)(N+3)/6, is what makes this method slow at large N.
+The number of unknowns, d_c²·(N+1)(N+2)(N+3)/6, is what makes this method slow at large N.
 
 References
 ----------
@@ -25,31 +25,50 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from scipy.sparse import block_array, csr_array, csr_matrix, diags_array, eye_array, hstack, kron, vstack
 
 from ..errors import ArgumentError, ConvergenceError
-from ..numerics.stationary import StationarySolver
+from ..numerics.null_space import null_vector
 from ..numerics.stepping import evolve_linear
-from ..problem.central_spin import SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
-from ..problem.observables import Raw, RawMoments
+from ..problem.checks import is_hermitian
+from ..problem.general import Problem, Task
+from ..problem.moments import Moment, Reading
+from .small import (
+    at,
+    cannot_start,
+    central_state,
+    decay_and_pump,
+    hamiltonian,
+    initial_state,
+    pauli,
+    real_where_hermitian,
+    require_constant,
+    tell,
+)
 
-#: Beyond this many bath spins the blocks need several GB and many minutes.
-LARGEST_N = 120
-#: Up to this many bath spins the stationary state is solved for directly, beyond it is evolved to.
-LARGEST_DIRECT_N = 16
+ABOUT = "zero"
+OPTIONS: frozenset[str] = frozenset()
+
+#: Beyond this many unknowns (N = 120 around a spin-½) the blocks need several GB and many minutes.
+LARGEST_SIZE = 1_250_000
+#: Up to this many unknowns the stationary state is solved for directly, beyond it is evolved to.
+LARGEST_DIRECT_SIZE = 4000
+#: How often the time of the evolution to stationarity is doubled, from the relaxation time of a site.
+DOUBLINGS = 10
 
 
 class DickeBlocks:
-    """Total-spin blocks of N spins-½, each tensored with the central spin.
+    """Total-spin blocks of N spins-½, each tensored with the central system.
 
     Parameters
     ----------
     N : int
         Number of bath spins.
+    levels : int
+        Dimension of the central system.
 
     Attributes
     ----------
@@ -57,10 +76,10 @@ class DickeBlocks:
         The total spins j = N/2, N/2 − 1, …, 0 or ½.
     """
 
-    def __init__(self, N: int) -> None:
-        self.N = N
+    def __init__(self, N: int, levels: int = 2) -> None:
+        self.N, self.levels = N, levels
         self.spins = [N / 2 - k for k in range(N // 2 + 1)]
-        self.dimensions = [round(2 * (2 * j + 1)) for j in self.spins]
+        self.dimensions = [levels * round(2 * j + 1) for j in self.spins]
         self.offsets = np.cumsum([0, *(d * d for d in self.dimensions)])
 
     def multiplicity(self, j: float) -> int:
@@ -69,7 +88,7 @@ class DickeBlocks:
         return math.comb(self.N, k) - (math.comb(self.N, k - 1) if k else 0)
 
     def blocks(self, state: np.ndarray) -> list[np.ndarray]:
-        """Cut a vector into its blocks, each a square matrix on C^{2j+1} ⊗ C²."""
+        """Cut a vector into its blocks, each a square matrix on C^{2j+1} ⊗ C^levels."""
         return [
             state[a:b].reshape(d, d)
             for a, b, d in zip(self.offsets[:-1], self.offsets[1:], self.dimensions, strict=True)
@@ -79,6 +98,11 @@ class DickeBlocks:
     def ladder(self) -> list[csr_array]:
         """J_- in every block, in the basis m = j, j − 1, …, −j."""
         return [csr_array(transfer(j, j, -1)) for j in self.spins]
+
+    @cached_property
+    def axes(self) -> dict[str, list[csr_array]]:
+        """J_x, J_y and J_z in every block."""
+        return {axis: self.collective(axis) for axis in "xyz"}
 
     def collective(self, axis: str) -> list[csr_array]:
         """J_x, J_y or J_z in every block."""
@@ -94,7 +118,7 @@ class DickeBlocks:
         up, down = (1 + min(length, 1.0)) / 2, (1 - min(length, 1.0)) / 2
         parts = []
         for index, j in enumerate(self.spins):
-            J = sum(axis[i] * self.collective(a)[index].toarray() for i, a in enumerate("xyz"))
+            J = sum(axis[i] * self.axes[a][index].toarray() for i, a in enumerate("xyz"))
             m, vectors = np.linalg.eigh(J)
             m = np.round(2 * m) / 2
             exponent = _times_log(self.N / 2 + m, up) + _times_log(self.N / 2 - m, down)
@@ -102,73 +126,114 @@ class DickeBlocks:
             parts.append(np.kron((vectors * weights) @ vectors.conj().T, central).ravel())
         return np.concatenate(parts)
 
+    def total(self, coefficients: np.ndarray, index: int) -> csr_array:
+        """Σ_k (b_0 + b·σ^{(k)}) in a block."""
+        J = self.axes
+        n = J["z"][index].shape[0]
+        parts = [b * 2 * J[axis][index] for b, axis in zip(coefficients[1:], "xyz", strict=True)]
+        return csr_array(sum(parts, coefficients[0] * self.N * csr_array(eye_array(n))))
+
+    def moment(self, moment: Moment) -> csr_matrix:
+        """The row of ⟨A (N^{−s} Σ_k B^{(k)})^p⟩."""
+        A = csr_array(np.eye(self.levels) if moment.central is None else moment.central)
+        blocks = []
+        for index, d in enumerate(self.dimensions):
+            power = csr_array(eye_array(d // self.levels, dtype=complex))
+            for _ in range(moment.power or 0):
+                X = self.total(pauli(moment.operators[0]), index)
+                power = power @ (self.N**-moment.scaling * X)
+            blocks.append(csr_array(kron(power, A)))
+        return self.readout(blocks)
+
     def readout(self, operators: Sequence[Any]) -> csr_matrix:
         """One row Tr(O ·) from the blocks of an operator."""
         return csr_matrix(hstack([csr_array(O.T.reshape(1, -1)) for O in operators]))
 
 
-def evolve(
-    model: CentralSpinModel,
-    times: np.ndarray,
-    raw: tuple[Raw, ...],
-    central_state: Any,
-    bath_bloch: Any,
-    tolerance: float,
-) -> tuple[RawMoments, dict[str, Any]]:
-    """Raw moments in time from the Dicke blocks."""
-    space = _space(model)
-    L = lindbladian(model, space)
-    v = space.product_state(model.initial_bath_bloch(bath_bloch), model.central_density_matrix(central_state))
-    values = evolve_linear(L, v, times, _readout(space, raw), tolerance)
-    return RawMoments(dict(zip(raw, values.real.T, strict=True))), {"unknowns": len(v)}
+def refuses(task: Task) -> ArgumentError | None:
+    """Say why the blocks cannot do a task, if so."""
+    problem = task.problem
+    if len(problem.classes) > 1:
+        return ArgumentError("sites", 'be one class with method "dicke"', f"{len(problem.classes)} classes")
+    (site,) = problem.classes
+    try:
+        require_constant(problem, "dicke")
+        decay_and_pump(site, "dicke")
+    except ArgumentError as error:
+        return error
+    if site.interactions:
+        return ArgumentError(
+            "interactions", 'be left out with method "dicke"', f"{len(site.interactions)} pairs"
+        )
+    if not unknowns(problem.size, problem.central.dimension) <= LARGEST_SIZE:
+        return ArgumentError(
+            "N", f'give at most {LARGEST_SIZE:,} unknowns with method "dicke"', f"{problem.size:g}"
+        )
+    return cannot_start(problem) if task.times is not None else None
 
 
-def steady_state(
-    model: CentralSpinModel, raw: tuple[Raw, ...], tolerance: float
-) -> tuple[RawMoments, dict[str, Any]]:
-    """Raw moments at stationarity from the Dicke blocks."""
-    space = _space(model)
-    L = lindbladian(model, space)
-    readout = _readout(space, raw)
-    if space.N <= LARGEST_DIRECT_N:
-        trace = space.readout([eye_array(d) for d in space.dimensions]).toarray()[0].real
-        values = readout @ StationarySolver(L, trace).stationary()
+def unknowns(N: float, levels: int) -> float:
+    """The size of the blocks."""
+    return levels**2 * (N + 1) * (N + 2) * (N + 3) / 6
+
+
+def run(task: Task) -> Reading:
+    """Read moments off the blocks."""
+    problem = task.problem
+    space = DickeBlocks(int(problem.size), problem.central.dimension)
+    L = lindbladian(problem, space)
+    readout = csr_matrix(vstack([space.moment(moment) for moment in task.moments]))
+    error = task.tolerance
+    if task.times is not None:
+        v = space.product_state(_bloch(initial_state(problem.classes[0])), central_state(problem))
+        values, _ = evolve_linear(L, v, task.times, readout, _accuracy(readout, task), progress=task.progress)
+    elif L.shape[0] <= LARGEST_DIRECT_SIZE:
+        trace = np.concatenate([np.eye(d).ravel() for d in space.dimensions])
+        v, error = null_vector(L, trace)
+        values = readout @ v
+        error *= float(np.sqrt(abs(readout).power(2).sum(axis=1).max()))
     else:
-        values = _relax(model, space, L, readout, tolerance)
-    return RawMoments(dict(zip(raw, values.real, strict=True))), {"unknowns": L.shape[0]}
+        values = _relax(problem, space, L, readout, task)
+    values = real_where_hermitian(np.asarray(values), task.moments)
+    return Reading(values, error, {"unknowns": L.shape[0]})
 
 
-def lindbladian(model: CentralSpinModel, space: DickeBlocks) -> csr_matrix:
+def lindbladian(problem: Problem, space: DickeBlocks) -> csr_matrix:
     """The Schrödinger-picture generator on the stacked blocks; its conjugate transpose is the Heisenberg one."""
+    (site,) = problem.classes
     count = len(space.spins)
+    decay, pump = decay_and_pump(site, "dicke")
+    field = pauli(hamiltonian(site))
+    jumps = [(csr_array(J), at(f, 0.0)) for J, f in problem.central.jumps]
+    local = -1j * csr_array(hamiltonian(problem.central))
+    for J, f in jumps:
+        local = local - f / 2 * (J.conj().T @ J)
     grid: list[list[Any]] = [[None] * count for _ in range(count)]
-    one = csr_array(np.eye(2))
-    axes = {axis: space.collective(axis) for axis in "xyz"}
+    one = eye_array(space.levels)
     for index, j in enumerate(space.spins):
-        d = space.dimensions[index]
-        J_minus, J_z = space.ladder[index], axes["z"][index]
-        bath = sum(2 * h * axes[a][index] for a, h in zip("xyz", model.bath_field, strict=True))
-        number = J_z + space.N / 2 * eye_array(d // 2)  # Σ_k σ+σ−
+        n, d = round(2 * j + 1), space.dimensions[index]
+        inner, identity = eye_array(n), eye_array(d)
         # −i H_eff = −i H − ½ Σ J†J; the local jumps have Σ_k σ±σ∓ = N/2 ± J_z
-        H = kron(csr_array(np.eye(d // 2)), csr_array(model.central_hamiltonian())) + kron(bath, one)
-        H = H + model.coupling * (
-            kron(J_minus, csr_array(SIGMA_PLUS)) + kron(J_minus.T, csr_array(SIGMA_MINUS))
-        )
-        loss = model.bath_decay * number + model.bath_pump * (space.N * eye_array(d // 2) - number)
-        central = [kron(eye_array(d // 2), csr_array(c)) for c in model.central_jumps()]
-        effective = csr_array(
-            -1j * H - kron(loss, one) / 2 - sum((c.conj().T @ c for c in central), 0 * H) / 2
-        )
-        identity = eye_array(d)
+        H = csr_array(kron(space.total(field, index), one))
+        for A, B, factor in site.couplings:
+            part = kron(space.total(pauli(B), index), csr_array(A)) * (
+                at(factor, 0.0) * space.N**-problem.scaling
+            )
+            H = H + (part if is_hermitian(A) and is_hermitian(B) else part + part.conj().T)
+        J_z, half = csr_array(diags_array(magnetic_numbers(j))), space.N / 2 * inner
+        loss = decay * (half + J_z) + pump * (half - J_z)
+        effective = csr_array(-1j * H - kron(loss, one) / 2 + kron(inner, local))
         # row-major vectors: A ρ B† is (A ⊗ B*) vec ρ
-        grid[index][index] = csr_array(kron(effective, identity) + kron(identity, effective.conj()))
-        for c in central:
-            grid[index][index] = grid[index][index] + kron(c, c.conj())
+        block = csr_array(kron(effective, identity) + kron(identity, effective.conj()))
+        for J, f in jumps:
+            lifted = kron(inner, J)
+            block = block + f * kron(lifted, lifted.conj())
+        grid[index][index] = block
         for target, coefficient in transfer_coefficients(space.N, j).items():
             if not 0 <= target <= space.N / 2 or coefficient == 0:
                 continue
             row = round(space.N / 2 - target)
-            for rate, step in ((model.bath_decay, -1), (model.bath_pump, 1)):
+            for rate, step in ((decay, -1), (pump, 1)):
                 if rate:
                     T = kron(csr_array(transfer(j, target, step)), one)
                     term = rate * coefficient * kron(T, T)
@@ -205,42 +270,48 @@ def transfer_coefficients(N: int, j: float) -> dict[float, float]:
     return {j: (N / 2 + 1) / (2 * j * (j + 1)), j - 1: (N / 2 + j + 1) / (2 * j * (2 * j + 1)), j + 1: up}
 
 
-def _space(model: CentralSpinModel) -> DickeBlocks:
-    if not model.N <= LARGEST_N:
-        raise ArgumentError("N", f'be at most {LARGEST_N} with method "dicke"', model.N)
-    return DickeBlocks(int(model.N))
+def _bloch(rho: np.ndarray) -> np.ndarray:
+    return 2 * pauli(rho)[1:].real
 
 
-def _readout(space: DickeBlocks, raw: tuple[Raw, ...]) -> csr_matrix:
-    sigma = {"x": np.array([[0, 1], [1, 0]]), "y": np.array([[0, -1j], [1j, 0]]), "z": np.diag([1, -1])}
-    rows = []
-    for kind, argument in raw:
-        if kind == "tau":
-            blocks = [kron(eye_array(d // 2), csr_array(sigma[argument])) for d in space.dimensions]
-        else:
-            axis, exponent = (argument, 1) if kind == "m" else (kind, argument)
-            scale = 2 / (space.N if kind == "m" else math.sqrt(space.N))
-            powers = []
-            for J in space.collective(axis):
-                power = eye_array(J.shape[0], format="csr")
-                for _ in range(exponent):
-                    power = power @ (scale * J)
-                powers.append(power)
-            blocks = [kron(P, eye_array(2)) for P in powers]
-        rows.append(space.readout(blocks))
-    return csr_matrix(vstack(rows))
+def _accuracy(readout: Any, task: Task) -> float:
+    """How accurately the state must be followed so that the largest entry of the readout does not matter."""
+    return task.tolerance / max(1.0, float(abs(readout).max()))
 
 
-def _relax(model: CentralSpinModel, space: DickeBlocks, L: Any, readout: Any, tolerance: float) -> np.ndarray:
-    """Evolve to stationarity: double the time until the moments stop changing."""
-    v = space.product_state(model.stationary_bath_bloch(), np.eye(2) / 2)
-    span = 10 / max(model.bath_rate, 1e-300)
-    times = np.array([span, 2 * span, 4 * span, 8 * span, 16 * span])
-    values = evolve_linear(L, v, times, readout, tolerance)
-    for before, after in pairwise(values):
-        if np.abs(after - before).max() <= tolerance:
-            return np.asarray(after)
-    raise ConvergenceError(f"The Dicke blocks did not become stationary until t = {times[-1]:g}.")
+def _relax(problem: Problem, space: DickeBlocks, L: Any, readout: Any, task: Task) -> np.ndarray:
+    """Evolve two different states until they agree and stand still, doubling the time.
+
+    Where a slow mode keeps a state from its limit, or where there are several limits, two states that started
+    apart still differ.
+    """
+    levels = space.levels
+    pure = np.zeros((levels, levels))
+    pure[0, 0] = 1.0
+    starts = [
+        space.product_state(np.zeros(3), np.eye(levels) / levels),
+        space.product_state(np.array([0.3, 0.4, 0.5]), (pure + np.eye(levels)) / (levels + 1)),
+    ]
+    decay, pump = decay_and_pump(problem.classes[0], "dicke")
+    if not decay + pump > 0:
+        raise ConvergenceError("The stationary state is not unique: nothing relaxes the sites.")
+    times = 10 / (decay + pump) * 2.0 ** np.arange(DOUBLINGS)
+    before, now = [np.full(readout.shape[0], np.nan)] * 2, 0.0
+    for k, time in enumerate(times):
+        span = np.array([time - now])
+        starts = [evolve_linear(L, v, span, readout, _accuracy(readout, task) / DOUBLINGS)[1] for v in starts]
+        now, values = time, [readout @ v for v in starts]
+        moved = max(
+            np.abs(a - b).max() for a, b in zip([*values, values[0]], [*before, values[1]], strict=True)
+        )
+        if moved <= task.tolerance / 4:
+            return np.asarray(values[0])
+        before = values
+        tell(task.progress, (k + 1) / len(times), "the way to the stationary state")
+    raise ConvergenceError(
+        f"The stationary state is not unique or approached too slowly: two states still differ or move by {moved:.2g} "
+        f"after {times[-1] * (decay + pump):g} relaxation times of a site."
+    )
 
 
 def _times_log(count: np.ndarray, probability: float) -> np.ndarray:

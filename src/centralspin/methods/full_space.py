@@ -1,94 +1,235 @@
-"""Method "full_space": the 2^{N+1}-dimensional Lindblad equation by QuTiP; obviously right, and slow."""
+r"""Method "full_space": the Lindblad equation of all sites in the whole space by QuTiP; obviously right, and slow.
+
+Every model can be asked: any central system, several classes of sites of any dimension, factors that change in
+time, interactions. The density matrix has :math:`d_c^2 \prod_c d_c^{2N_c}` entries, which limits it to a few sites.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import qutip
 
-from ..errors import ArgumentError
-from ..problem.central_spin import CentralSpinModel
-from ..problem.observables import Raw, RawMoments
+from ..errors import ArgumentError, ConvergenceError
+from ..numerics.null_space import null_vector
+from ..numerics.stepping import breakpoints
+from ..problem.central_spin import PAULI, CentralSpinModel
+from ..problem.checks import is_hermitian
+from ..problem.collective import collective_model
+from ..problem.general import Factor, Problem, Task, dimensionless
+from ..problem.moments import Moment, Reading
+from .small import (
+    at,
+    cannot_start,
+    central_state,
+    factors,
+    initial_state,
+    real_where_hermitian,
+    require_constant,
+    tell,
+)
 
-#: The Lindbladian has 4^{N+1} unknowns.
-LARGEST_N = 6
+ABOUT = "zero"
+OPTIONS: frozenset[str] = frozenset({"t_stops"})
 
-
-def operators(model: CentralSpinModel) -> tuple[qutip.Qobj, list[qutip.Qobj], dict[str, list[qutip.Qobj]]]:
-    """Return H, the jump operators, and σ_x, σ_y, σ_z of every spin (the central one first)."""
-    if not model.N <= LARGEST_N:
-        raise ArgumentError("N", f'be at most {LARGEST_N} with method "full_space"', model.N)
-    count = int(model.N) + 1
-    spin = {
-        axis: [qutip.tensor([s if i == k else qutip.qeye(2) for i in range(count)]) for k in range(count)]
-        for axis, s in (("x", qutip.sigmax()), ("y", qutip.sigmay()), ("z", qutip.sigmaz()))
-    }
-    lower = [(x - 1j * y) / 2 for x, y in zip(spin["x"], spin["y"], strict=True)]
-    H = sum(w * spin[a][0] for a, w in zip("xyz", model.central_field, strict=True))
-    for k in range(1, count):
-        H += model.coupling * (lower[0].dag() * lower[k] + lower[0] * lower[k].dag())
-        H += sum(h * spin[a][k] for a, h in zip("xyz", model.bath_field, strict=True))
-    jumps = [math.sqrt(model.central_decay) * lower[0], math.sqrt(model.central_pump) * lower[0].dag()]
-    for k in range(1, count):
-        jumps += [math.sqrt(model.bath_decay) * lower[k], math.sqrt(model.bath_pump) * lower[k].dag()]
-    return H, [J for J in jumps if J.norm() > 0], spin
+#: Entries of the largest density matrix: a central spin and six others.
+LARGEST_SIZE = 4**7
 
 
-def evolve(
-    model: CentralSpinModel,
-    times: np.ndarray,
-    raw: tuple[Raw, ...],
-    central_state: Any,
-    bath_bloch: Any,
-    tolerance: float,
-) -> tuple[RawMoments, dict[str, Any]]:
-    """Raw moments in time from the full density matrix."""
-    H, jumps, spin = operators(model)
-    site = qutip.Qobj(np.eye(2) / 2) + sum(
-        r * s / 2
-        for r, s in zip(
-            model.initial_bath_bloch(bath_bloch),
-            (qutip.sigmax(), qutip.sigmay(), qutip.sigmaz()),
-            strict=True,
-        )
-    )
-    rho = qutip.tensor(qutip.Qobj(model.central_density_matrix(central_state)), *[site] * int(model.N))
-    grid = times if times[0] == 0 else np.r_[0.0, times]
-    options = {
-        "atol": max(tolerance * 1e-3, 1e-13),
-        "rtol": max(tolerance * 1e-3, 1e-13),
+class FullSpace:
+    """All sites of a finite problem, the central system first.
+
+    Parameters
+    ----------
+    problem : Problem
+        The problem, with finitely many sites.
+
+    Attributes
+    ----------
+    dimensions : list of int
+        Of the central system and of every site, class by class.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.dimensions = [problem.central.dimension]
+        self._sites: list[range] = []
+        for site in problem.classes:
+            first = len(self.dimensions)
+            self.dimensions += [site.dimension] * int(site.count)
+            self._sites.append(range(first, len(self.dimensions)))
+
+    def place(self, operator: np.ndarray, k: int) -> Any:
+        """An operator of subsystem k, 0 being the central one, on the whole space."""
+        factors = [qutip.qeye(d) for d in self.dimensions]
+        factors[k] = qutip.Qobj(operator)
+        return qutip.tensor(factors)
+
+    def total(self, operator: np.ndarray, site_class: int) -> Any:
+        """Σ_k B^{(k)} over the sites of a class."""
+        return sum(self.place(operator, k) for k in self._sites[site_class])
+
+    def hamiltonian(self) -> list[tuple[Any, Factor]]:
+        """The parts of the Hamiltonian with their factors."""
+        problem = self.problem
+        parts = [(self.place(H, 0), f) for H, f in problem.central.hamiltonian]
+        for c, site in enumerate(problem.classes):
+            parts += [(self.total(H, c), f) for H, f in site.hamiltonian]
+            for A, B, f in site.couplings:
+                part = problem.size**-problem.scaling * self.place(A, 0) * self.total(B, c)
+                parts.append((part if is_hermitian(A) and is_hermitian(B) else part + part.dag(), f))
+            for A, B in site.interactions:
+                part = self.total(A, c) * self.total(B, c) / site.count
+                parts.append(((part + part.dag()) / 2, 1.0))
+        return parts
+
+    def jumps(self) -> list[tuple[Any, Factor]]:
+        """The jump operators with the factors of their dissipators."""
+        jumps = [(self.place(J, 0), f) for J, f in self.problem.central.jumps]
+        for site, places in zip(self.problem.classes, self._sites, strict=True):
+            jumps += [(self.place(J, k), f) for k in places for J, f in site.jumps]
+        return jumps
+
+    def liouvillian(self) -> Any:
+        """The generator as a superoperator of QuTiP, a `QobjEvo` if it changes in time."""
+        parts = [(qutip.liouvillian(H), f) for H, f in self.hamiltonian()]
+        parts += [(qutip.lindblad_dissipator(J), f) for J, f in self.jumps()]
+        constant = sum((f * L for L, f in parts if not callable(f)), 0 * parts[0][0])
+        moving = [[L, _of_time(f)] for L, f in parts if callable(f)]
+        return qutip.QobjEvo([constant, *moving]) if moving else constant
+
+    def initial(self) -> Any:
+        """The initial product state."""
+        states = [qutip.Qobj(central_state(self.problem))]
+        for site in self.problem.classes:
+            states += [qutip.Qobj(initial_state(site))] * int(site.count)
+        return qutip.tensor(states)
+
+    def moment(self, moment: Moment) -> Any:
+        """The operator A ⊗ (N^{−s} Σ_k B^{(k)})^p."""
+        central = np.eye(self.dimensions[0]) if moment.central is None else moment.central
+        operator = self.place(central, 0)
+        if moment.power:
+            scale = self.problem.size**-moment.scaling
+            X = scale * sum(self.total(B, c) for c, B in moment.operators.items())
+            operator = operator * X**moment.power
+        return operator
+
+
+def operators(model: CentralSpinModel) -> tuple[Any, list[Any], dict[str, list[Any]]]:
+    """Return H, the jump operators, and σ_x, σ_y, σ_z of every spin (the central one first), in the model's units."""
+    problem = dimensionless(collective_model(model, bath_bloch=(0, 0, 0)))
+    if error := _too_large(problem):
+        raise error
+    space = FullSpace(problem)
+    H = sum(at(f, 0.0) * part for part, f in space.hamiltonian()) * problem.unit
+    jumps = [math.sqrt(at(f, 0.0) * problem.unit) * J for J, f in space.jumps()]
+    places = range(len(space.dimensions))
+    spin = {axis: [space.place(s, k) for k in places] for axis, s in zip("xyz", PAULI, strict=True)}
+    return H, jumps, spin
+
+
+def refuses(task: Task) -> ArgumentError | None:
+    """Say why the whole space cannot do a task, if so."""
+    if error := _too_large(task.problem):
+        return error
+    if task.times is not None:
+        return cannot_start(task.problem)
+    try:
+        require_constant(task.problem, "full_space")
+    except ArgumentError as error:
+        return error
+    return None
+
+
+def run(task: Task) -> Reading:
+    """Read moments off the full density matrix."""
+    space = FullSpace(task.problem)
+    observables = [space.moment(moment) for moment in task.moments]
+    L, error = space.liouvillian(), task.tolerance
+    if task.times is None:
+        rho, error = _stationary(L, space.dimensions)
+        states = [rho]
+        error *= max((float(O.norm("fro")) for O in observables), default=0.0)
+    else:
+        states = _evolve(L, space.initial(), task)
+    values = np.array([[complex((O * rho).tr()) for O in observables] for rho in states])
+    values = real_where_hermitian(values, task.moments)
+    details = {"unknowns": math.prod(space.dimensions) ** 2}
+    return Reading(values[0] if task.times is None else values, error, details)
+
+
+def _stationary(L: Any, dimensions: Sequence[int]) -> tuple[Any, float]:
+    """The only stationary density matrix, and the round-off in it."""
+    d = math.prod(dimensions)
+    v, error = null_vector(L.to("CSR").data_as("csr_matrix"), np.eye(d).ravel())
+    rho = v.reshape(d, d, order="F")  # QuTiP stacks columns
+    return qutip.Qobj((rho + rho.conj().T) / 2, dims=[list(dimensions)] * 2), error
+
+
+def _evolve(L: Any, rho: Any, task: Task) -> list[Any]:
+    """The density matrices at the times of a task."""
+    times = task.times
+    assert times is not None
+    accuracy = max(task.tolerance * 1e-3, 1e-13)
+    options: dict[str, Any] = {
+        "atol": accuracy,
+        "rtol": accuracy,
         "method": "vern9",
+        # Nothing controls the error of an interpolation over a step in which a pulse begins.
+        "interpolate": task.problem.constant,
         "progress_bar": "",
-        "nsteps": 100_000,
+        "nsteps": 1_000_000,
     }
-    result = qutip.mesolve(H, rho, grid, c_ops=jumps, e_ops=_moments(spin, raw), options=options)
-    values = {key: np.real(v)[len(grid) - len(times) :] for key, v in zip(raw, result.expect, strict=True)}
-    return RawMoments(values), {"unknowns": H.shape[0] ** 2}
+    last = float(times[-1])
+    breaks = {*breakpoints(factors(task.problem), last), *task.options.get("t_stops", ())}
+    solver = _started(L, rho, 0.0, options)
+    states = [rho] if times[0] == 0 else []
+    for time in sorted({*times, *breaks}):
+        if not 0 < time <= last:
+            continue
+        try:
+            rho = solver.step(time)
+        except qutip.solver.integrator.IntegratorException as error:
+            raise ConvergenceError(f"The integration in time stopped: {error}") from None
+        if time in times:
+            states.append(rho)
+        if time in breaks:
+            solver = _started(L, rho, time, options)
+        tell(task.progress, time / last, "the master equation")
+    return states
 
 
-def steady_state(
-    model: CentralSpinModel, raw: tuple[Raw, ...], tolerance: float
-) -> tuple[RawMoments, dict[str, Any]]:
-    """Raw moments at stationarity from the full density matrix."""
-    H, jumps, spin = operators(model)
-    rho = (
-        qutip.steadystate(H, jumps, method="power", tol=1e-14)
-        if model.N == 6
-        else qutip.steadystate(H, jumps)
-    )
-    values = {key: qutip.expect(O, rho) for key, O in zip(raw, _moments(spin, raw), strict=True)}
-    return RawMoments(values), {"unknowns": H.shape[0] ** 2}
+def _started(L: Any, rho: Any, time: float, options: dict[str, Any]) -> Any:
+    """A new solver: one that is started again would go on with the step that it took last."""
+    solver = qutip.MESolver(L, options=options)
+    solver.start(rho, time)
+    return solver
 
 
-def _moments(spin: dict[str, list[qutip.Qobj]], raw: tuple[Raw, ...]) -> list[qutip.Qobj]:
-    N = len(spin["x"]) - 1
-    total = {axis: sum(spins[1:]) for axis, spins in spin.items()}
-    result = []
-    for kind, argument in raw:
-        if kind == "tau":
-            result.append(spin[argument][0])
-        else:
-            result.append(total[argument] / N if kind == "m" else (total[kind] / math.sqrt(N)) ** argument)
-    return result
+def _too_large(problem: Problem) -> ArgumentError | None:
+    sizes = [problem.central.dimension, *(s.dimension ** min(s.count, 1000) for s in problem.classes)]
+    entries = math.prod(map(int, sizes)) ** 2
+    if problem.size == math.inf or entries > LARGEST_SIZE:
+        what = (
+            "infinitely many"
+            if problem.size == math.inf
+            else f"{entries:,}"
+            if entries < 1e9
+            else "many more"
+        )
+        return ArgumentError(
+            "N",
+            f'give at most {LARGEST_SIZE:,} entries of the density matrix with method "full_space" '
+            "(six spins-½ around a spin-½)",
+            f"{problem.size:g}, which gives {what}",
+        )
+    return None
+
+
+def _of_time(function: Callable[[float], float]) -> Callable[[float], float]:
+    """A function with the signature that QuTiP expects."""
+    return lambda t: function(t)

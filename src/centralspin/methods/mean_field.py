@@ -1,126 +1,253 @@
-r"""Method "mean_field": all correlations neglected, ρ = ρ_τ ⊗ ω^{⊗N}.
+r"""Method "mean_field": all correlations neglected, ρ = ρ_c ⊗ m^{⊗N}.
 
-The central spin feels the field of the averages, a bath spin that of the central spin,
+The central system feels the field of the averages, a site that of the central system: with the couplings
+f A ⊗ B of all classes, N_c/N = s_c and without the h.c. of pairs that are Hermitian,
 
 .. math::
-    H_τ^{mf} = H_τ + \frac{g_0}{2} N^{1-z} (m_x τ_x + m_y τ_y), \qquad
-    H_σ^{mf} = \sum_α h_α σ_α + \frac{g_0}{2} N^{-z} (⟨τ_x⟩ σ_x + ⟨τ_y⟩ σ_y).
+    H_c^{mf} = H_c + \sum f N^{1-z} s_c (\mathrm{Tr}(B m)\, A + h.c.), \qquad
+    H_m^{mf} = H + \sum f N^{-z} (\mathrm{Tr}(A ρ_c)\, B + h.c.).
 
-With m = r(t) + u/√N, where r(t) is a bath spin without the central one, u stays finite as N → ∞: for z = 1
-it drops out and Theorem 2 remains; for z = ½ it is the classical amplitude of the bath, ⟨q⟩ without its
-fluctuations, which is not what the exact theory gives.
+With m = ω(t) + u/√N, where ω(t) is a site without the central system, u stays finite as N → ∞: for z = 1 it drops out
+and Theorem 2 remains; for z = ½ it is the classical amplitude of the sites, ⟨q⟩ without its fluctuations,
+which is not what the exact theory gives.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.integrate import solve_ivp
+from scipy.linalg import null_space
 
 from ..errors import ArgumentError, ConvergenceError
-from ..problem.central_spin import CentralSpinModel
-from ..problem.observables import Raw, RawMoments
+from ..numerics.stepping import integrate
+from ..problem.central_spin import PAULI, CentralSpinModel
+from ..problem.checks import is_hermitian
+from ..problem.collective import collective_model
+from ..problem.general import Problem, Task, dimensionless
+from ..problem.moments import Moment, Reading
+from .small import (
+    ROUND_OFF,
+    at,
+    cannot_start,
+    central_state,
+    factors,
+    initial_state,
+    lindbladian,
+    pauli,
+    power_of,
+    real_where_hermitian,
+    require_constant,
+    tell,
+)
 
-#: Stationarity is sought for this long, in units of the slowest local relaxation time.
-LONGEST_RELAXATION = 400.0
+ABOUT = "reference"
+OPTIONS: frozenset[str] = frozenset({"t_stops"})
+
+#: Stationarity is sought in steps of so many slowest local relaxation times, and for so many of them at most.
+RELAXATION_STEP, LONGEST_RELAXATION = 20.0, 1000.0
+#: A stationary state that Newton's method finds this near to where the equations went is where they go.
+NEAR = 1e-3
 
 
-def equations(model: CentralSpinModel) -> Any:
-    """Return f(t, y) of ẏ = f for y = (⟨τ⟩, r, u), nine real numbers."""
-    A, c = model.bath_equation()
-    wx, wy, wz = model.central_field
-    pump, decay = model.central_pump, model.central_decay
-    damping = (pump + decay) * np.array([0.5, 0.5, 1.0])
-    N, z = float(model.N), model.scaling
+class Equations:
+    """The equations of motion of y = (ρ_c, ω and u of every class), matrices written row after row.
 
-    def power(exponent: float) -> float:
-        if math.inf == N:
-            return 1.0 if exponent == 0 else (0.0 if exponent < 0 else math.inf)
-        return N**exponent
+    Parameters
+    ----------
+    problem : Problem
+        The problem, at any N.
+    """
 
-    mean, fluctuation, root = power(1 - z), power(0.5 - z), power(-0.5)
-    if fluctuation == math.inf or (mean == math.inf and any(model.bath_field[:2])):
-        raise ArgumentError("scaling", "be at least 0.5 at N = ∞", z)
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        sizes = [problem.central.dimension]
+        for site in problem.classes:
+            sizes += [site.dimension] * 2
+        self._sizes = sizes
+        self._cuts = np.cumsum([d * d for d in sizes])[:-1]
+        N, z = problem.size, problem.scaling
+        self._mean, self._fluctuation, self._root = (power_of(N, e) for e in (1 - z, 0.5 - z, -0.5))
+        self._central = lindbladian(problem.central) if problem.central.constant else None
+        self._sites = [lindbladian(site) if site.constant else None for site in problem.classes]
 
-    def derivative(_: float, y: np.ndarray) -> np.ndarray:
-        tau, r, u = y[:3], y[3:6], y[6:]
-        m = r + u * root
-        straight = mean * r[:2] if mean != math.inf else np.zeros(2)
-        field = np.array([wx, wy, wz])
-        field[:2] += model.g0 / 2 * (straight + fluctuation * u[:2])
-        tau_dot = 2 * np.cross(field, tau) - damping * tau + [0, 0, pump - decay]
-        kick = model.g0 * fluctuation * np.cross([tau[0], tau[1], 0.0], m)
-        return np.concatenate([tau_dot, A @ r + c, A @ u + kick])
+    def split(self, y: np.ndarray) -> list[np.ndarray]:
+        """ρ_c, then ω and u of every class."""
+        return [part.reshape(d, d) for part, d in zip(np.split(y, self._cuts), self._sizes, strict=True)]
+
+    def join(self, matrices: list[np.ndarray]) -> np.ndarray:
+        """The vector y of such matrices."""
+        return np.concatenate([np.ravel(X) for X in matrices]).astype(complex)
+
+    def initial(self, central: np.ndarray, sites: list[np.ndarray]) -> np.ndarray:
+        """The vector y of a product state."""
+        return self.join([central, *(X for omega in sites for X in (omega, np.zeros_like(omega)))])
+
+    def traces(self) -> np.ndarray:
+        """The conserved traces as rows, shape (matrices, n)."""
+        ends = np.r_[0, self._cuts, sum(d * d for d in self._sizes)]
+        rows = np.zeros((len(self._sizes), ends[-1]))
+        for row, start, end, d in zip(rows, ends[:-1], ends[1:], self._sizes, strict=True):
+            row[start:end] = np.eye(d).ravel()
+        return rows
+
+    def __call__(self, time: float, y: np.ndarray) -> np.ndarray:
+        """ẏ at a time."""
+        problem = self.problem
+        rho, *sites = self.split(y)
+        field = np.zeros_like(rho)
+        changes = []
+        for c, site in enumerate(problem.classes):
+            omega, u = sites[2 * c : 2 * c + 2]
+            m = omega + self._root * u
+            kick = np.zeros_like(u)
+            for A, B, factor in site.couplings:
+                f = at(factor, time) * (0.5 if is_hermitian(A) and is_hermitian(B) else 1.0)
+                part = f * site.share * self._amplitude(B, omega, u) * A
+                field = field + part
+                hermitian = f * np.trace(A @ rho) * B
+                adjoint = f * np.trace(A.conj().T @ rho) * B.conj().T
+                field = field + f * site.share * self._amplitude(B.conj().T, omega, u) * A.conj().T
+                kick = kick + self._fluctuation * (hermitian + adjoint)
+            L = self._sites[c] if self._sites[c] is not None else lindbladian(site, time)
+            changes += [L @ omega.ravel(), L @ u.ravel() - 1j * np.ravel(kick @ m - m @ kick)]
+        L = self._central if self._central is not None else lindbladian(problem.central, time)
+        return np.concatenate([L @ rho.ravel() - 1j * np.ravel(field @ rho - rho @ field), *changes])
+
+    def _amplitude(self, B: np.ndarray, omega: np.ndarray, u: np.ndarray) -> complex:
+        """N^{1−z} Tr(B m), m = ω + u/√N."""
+        straight = complex(np.trace(B @ omega))
+        if self._mean == math.inf:
+            if abs(straight) > ROUND_OFF * np.abs(B).max():
+                must = "have no mean value in the coupling at N = ∞ for z < 1, see Eq. (3)"
+                raise ArgumentError("initial", must, f"a state of the sites with {straight:.3g}")
+            straight = 0.0
+        mean = 0.0 if self._mean == math.inf else self._mean
+        return mean * straight + self._fluctuation * complex(np.trace(B @ u))
+
+
+def equations(model: CentralSpinModel) -> Callable[[float, np.ndarray], np.ndarray]:
+    """Return f(t, y) of ẏ = f for the nine real numbers y = (⟨τ⟩, r, u), r being the Bloch vector of ω."""
+    problem = dimensionless(collective_model(model, "up", (0, 0, 0)))
+    if error := _no_limit(problem):
+        raise error
+    exact, unit = Equations(problem), problem.unit
+
+    def derivative(time: float, y: np.ndarray) -> np.ndarray:
+        tau, r, u = (np.tensordot(part, PAULI, axes=1) / 2 for part in np.reshape(y, (3, 3)))
+        half = np.eye(2) / 2
+        change = exact.split(exact(time * unit, exact.join([half + tau, half + r, u])))
+        return unit * 2 * np.concatenate([pauli(X)[1:].real for X in change])
 
     return derivative
 
 
-def evolve(
-    model: CentralSpinModel,
-    times: np.ndarray,
-    raw: tuple[Raw, ...],
-    central_state: Any,
-    bath_bloch: Any,
-    tolerance: float,
-) -> tuple[RawMoments, dict[str, Any]]:
-    """Raw moments in time from the mean-field equations."""
-    y0 = _initial(model, central_state, model.initial_bath_bloch(bath_bloch))
-    result = _integrate(model, y0, times, tolerance)
-    return _raw(model, raw, result), {"unknowns": 6}
+def refuses(task: Task) -> ArgumentError | None:
+    """Say why mean field cannot do a task, if so."""
+    problem = task.problem
+    for moment in task.moments:
+        if (moment.power or 0) > 1:
+            must = 'be averages with method "mean_field", which neglects fluctuations'
+            return ArgumentError("observables", must, f"a moment of power {moment.power}")
+        if moment.power and moment.scaling < 0.5 and problem.size == math.inf:
+            return ArgumentError("scaling", "be at least 0.5 for a moment to exist at N = ∞", moment.scaling)
+    if any(site.interactions for site in problem.classes):
+        return ArgumentError("interactions", 'be left out with method "mean_field"', "given")
+    if error := _no_limit(problem) or cannot_start(problem):
+        return error
+    try:
+        if task.times is None:
+            require_constant(problem, "mean_field")
+            problem = problem.stationary()
+        equations_ = Equations(problem)
+        equations_(0.0, _start(equations_, task.times is None))
+    except ArgumentError as error:
+        return error
+    return None
 
 
-def steady_state(
-    model: CentralSpinModel, raw: tuple[Raw, ...], tolerance: float
-) -> tuple[RawMoments, dict[str, Any]]:
-    """Raw moments of the stationary state that the mean-field equations reach from an unpolarized central spin."""
-    rate = min(
-        r for r in (model.bath_rate / 2, (model.central_pump + model.central_decay) / 2 or math.inf) if r > 0
-    )
-    y0 = _initial(model, (0, 0, 0), model.stationary_bath_bloch())
-    end = _integrate(model, y0, np.array([LONGEST_RELAXATION / rate]), tolerance)
-    drift = np.abs(equations(model)(0.0, end[:, 0])).max()
-    if drift > 100 * tolerance:
-        raise ConvergenceError(
-            f"The mean-field equations do not settle; the drift after {LONGEST_RELAXATION:g} relaxation times is "
-            f"{drift:.2g}."
-        )
-    return _raw(model, raw, end[:, 0]), {"unknowns": 6}
-
-
-def _initial(model: CentralSpinModel, central_state: Any, r: np.ndarray) -> np.ndarray:
-    if math.inf == model.N and model.scaling < 1 and np.abs(r[:2]).max() > 1e-14:
-        raise ArgumentError("bath_bloch", "have ⟨σx⟩ = ⟨σy⟩ = 0 at N = ∞ for z < 1, see Eq. (3)", tuple(r))
-    rho = model.central_density_matrix(central_state)
-    tau = [2 * rho[1, 0].real, 2 * rho[1, 0].imag, (rho[0, 0] - rho[1, 1]).real]
-    return np.concatenate([tau, r, np.zeros(3)])
-
-
-def _integrate(model: CentralSpinModel, y0: np.ndarray, times: np.ndarray, tolerance: float) -> np.ndarray:
-    accuracy = max(tolerance * 1e-2, 1e-13)
-    span = (0.0, max(float(times[-1]), 1e-300))
-    result = solve_ivp(equations(model), span, y0, "DOP853", t_eval=times, rtol=accuracy, atol=accuracy)
-    if not result.success:
-        raise ConvergenceError(f"The integration in time stopped: {result.message}")
-    return np.asarray(result.y)
-
-
-def _raw(model: CentralSpinModel, raw: tuple[Raw, ...], y: np.ndarray) -> RawMoments:
-    values: dict[Raw, Any] = {}
-    for kind, argument in raw:
-        if kind == "tau":
-            values[kind, argument] = y["xyz".index(argument)]
-        elif kind == "m":
-            axis = "xyz".index(argument)
-            values[kind, argument] = y[3 + axis] + y[6 + axis] / math.sqrt(model.N)
-        elif argument > 1:
-            raise ArgumentError(
-                "observables",
-                'be averages with method "mean_field", which neglects fluctuations',
-                "a higher moment",
+def run(task: Task) -> Reading:
+    """Read averages off the mean-field equations."""
+    problem = task.problem if task.times is not None else task.problem.stationary()
+    exact = Equations(problem)
+    y, error = _start(exact, task.times is None), task.tolerance
+    if task.times is None:
+        y, error = _settle(exact, y, task)
+        states = [y]
+    else:
+        stops, moving = task.options.get("t_stops", ()), factors(problem)
+        states = list(
+            integrate(
+                exact, y, task.times, task.tolerance, timed=bool(moving), factors=moving, t_stops=stops,
+                progress=task.progress,
             )
-        else:
-            values[kind, argument] = y[6 + "xy".index(kind)]
-    about = {a: np.where(np.abs(y[3 + i]) > 1e-14, y[3 + i], 0.0) for i, a in enumerate("xy")}
-    return RawMoments(values, about)
+        )  # fmt: skip
+    values = np.array([[_value(exact, y, moment) for moment in task.moments] for y in states])
+    values = real_where_hermitian(values, task.moments)
+    return Reading(values[0] if task.times is None else values, error, {"unknowns": len(y)})
+
+
+def _start(exact: Equations, settle: bool) -> np.ndarray:
+    """The initial product state; the way to a stationary one starts from an unpolarized central system."""
+    problem, d = exact.problem, exact.problem.central.dimension
+    central = np.eye(d) / d if settle else central_state(problem)
+    return exact.initial(central, [initial_state(site) for site in problem.classes])
+
+
+def _value(exact: Equations, y: np.ndarray, moment: Moment) -> complex:
+    """⟨A⟩ N^{½−s} Σ_c N_c/N Tr(B_c u_c), or ⟨A⟩."""
+    rho, *sites = exact.split(y)
+    value = complex(np.trace(rho if moment.central is None else moment.central @ rho))
+    if moment.power:
+        problem = exact.problem
+        amplitude = sum(
+            problem.classes[c].share * np.trace(B @ sites[2 * c + 1]) for c, B in moment.operators.items()
+        )
+        value *= power_of(problem.size, 0.5 - moment.scaling) * complex(amplitude)
+    return value
+
+
+def _settle(exact: Equations, y: np.ndarray, task: Task) -> tuple[np.ndarray, float]:
+    """The stable stationary state that the equations reach, made exact by Newton's method, and its last correction."""
+    problem = exact.problem
+    rates = [_slowest(problem.central), *(_slowest(site) for site in problem.classes)]
+    step = RELAXATION_STEP / min(rates)
+    trace = exact.traces()
+    inside = null_space(trace)  # directions that keep all traces
+    count = round(LONGEST_RELAXATION / RELAXATION_STEP)
+    for attempt in range(count):
+        y = integrate(exact, y, np.array([step]), task.tolerance)[0]
+        found, error = y, math.inf
+        for _ in range(8):
+            # The equations are quadratic, so that this derivative is exact.
+            J = np.array([(exact(0.0, found + e) - exact(0.0, found - e)) / 2 for e in inside.T]).T
+            J = inside.T @ J
+            values = np.linalg.svd(J, compute_uv=False)
+            if values[-1] <= ROUND_OFF * values[0]:
+                raise ConvergenceError("The stationary state of the mean-field equations is not unique.")
+            correction = inside @ np.linalg.solve(J, inside.T @ exact(0.0, found))
+            found, before, error = found - correction, error, float(np.abs(correction).max())
+            if error <= task.tolerance / 100 or error > before:
+                break
+        stable = np.linalg.eigvals(J).real.max() < 0
+        if stable and error <= task.tolerance and np.abs(found - y).max() <= NEAR:
+            return found, error
+        tell(task.progress, (attempt + 1) / count, "the way to the stationary state")
+    raise ConvergenceError(
+        f"The mean-field equations do not settle within {LONGEST_RELAXATION:g} relaxation times."
+    )
+
+
+def _slowest(system: Any) -> float:
+    """The slowest decay rate of one system alone, or infinity if nothing in it decays."""
+    rates = -np.linalg.eigvals(lindbladian(system)).real
+    rates = rates[rates > ROUND_OFF * np.abs(rates).max(initial=0.0)]
+    return float(rates.min(initial=math.inf))
+
+
+def _no_limit(problem: Problem) -> ArgumentError | None:
+    if problem.size == math.inf and problem.scaling < 0.5:
+        return ArgumentError("scaling", "be at least 0.5 at N = ∞", problem.scaling)
+    return None

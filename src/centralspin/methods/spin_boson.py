@@ -1,168 +1,291 @@
 r"""Method "spin_boson": the emergent model of Eq. (9) in a truncated Fock space by QuTiP.
 
-.. math::
-    \tilde H = H_τ + g_0\sqrt{ε}(τ_- a^† + τ_+ a) + 2 h_z a^† a, \qquad
-    \tilde D = γ_↓W[τ_-] + γ_↑W[τ_+] + κ_↓W[a] + κ_↑W[a^†],
+Spins-½ with ⟨σ_z⟩ = −ε < 0 and ⟨σ_±⟩ = 0 become one boson at N = ∞ and z = ½: S_-/√N → √ε a. A coupling
+A ⊗ ΣB with B = b_- σ_- + b_+ σ_+ gives
 
-with κ↓ = Γ+ + Γ↑/ε and κ↑ = Γ↑/ε, Eq. (8), and the boson initially in ρ_β of Proposition 1. (A bath field
+.. math::
+    \tilde H = H_c + \sum \sqrt{ε}\, A (b_- a + b_+ a^†) + h.c. + 2 h_z a^† a, \qquad
+    \tilde D = D_c + κ_↓W[a] + κ_↑W[a^†],
+
+with κ↓ = Γ+ + Γ↑/ε and κ↑ = Γ↑/ε, Eq. (8), and the boson initially in ρ_β of Proposition 1. (A field
 along z turns S− at the rate 2h_z, hence the last term of the Hamiltonian.)
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import qutip
 
 from ..errors import ArgumentError, TruncationError
+from ..numerics.null_space import null_vector
 from ..problem.central_spin import CentralSpinModel
-from ..problem.observables import Raw, RawMoments
+from ..problem.checks import increasing_times, is_hermitian
+from ..problem.collective import collective_model
+from ..problem.general import Problem, Task, dimensionless
+from ..problem.moments import Moment, Reading
+from .small import (
+    ROUND_OFF,
+    at,
+    central_state,
+    decay_and_pump,
+    hamiltonian,
+    pauli,
+    real_where_hermitian,
+    require_constant,
+    stationary_state,
+    tell,
+)
+
+ABOUT = "reference"
+OPTIONS: frozenset[str] = frozenset()
 
 #: First number of Fock states, factor by which it grows, and the largest that is tried.
 FIRST_CUTOFF, GROWTH, LARGEST_CUTOFF = 24, 1.5, 200
 
 
-def operators(model: CentralSpinModel, cutoff: int) -> tuple[qutip.Qobj, list[qutip.Qobj], qutip.Qobj]:
-    """Return H̃, the jump operators and a, on spin ⊗ boson with `cutoff` Fock states."""
-    _check(model)
-    epsilon = model.require_boson()
-    a = qutip.tensor(qutip.qeye(2), qutip.destroy(cutoff))
-    tau_minus = qutip.tensor(qutip.sigmam(), qutip.qeye(cutoff))
-    H = qutip.tensor(qutip.Qobj(model.central_hamiltonian()), qutip.qeye(cutoff))
-    H += model.g0 * math.sqrt(epsilon) * (tau_minus * a.dag() + tau_minus.dag() * a)
-    H += 2 * model.bath_field[2] * a.dag() * a
-    rates = (
-        (model.central_decay, tau_minus),
-        (model.central_pump, tau_minus.dag()),
-        (model.boson_loss, a),
-        (model.boson_pump, a.dag()),
-    )
-    return H, [math.sqrt(rate) * J for rate, J in rates if rate > 0], a
+@dataclass(frozen=True, eq=False)
+class EmergentModel:
+    """The model of the module's docstring for a problem at N = ∞, or a refusal of the problem.
+
+    Attributes
+    ----------
+    problem : Problem
+        The problem.
+    epsilon, frequency : float
+        ε and 2h_z.
+    loss, pump : float
+        κ↓ and κ↑.
+    """
+
+    problem: Problem
+    epsilon: float
+    frequency: float
+    loss: float
+    pump: float
+
+    @classmethod
+    def of(cls, problem: Problem) -> EmergentModel:
+        """Find the boson of a problem, or raise if it has none."""
+        method = "spin_boson"
+        if problem.size != math.inf:
+            raise ArgumentError(
+                "N", f'be math.inf with method "{method}", the limit of large baths', problem.size
+            )
+        if problem.scaling != 0.5:
+            raise ArgumentError("scaling", f'be 0.5 with method "{method}"', problem.scaling)
+        if len(problem.classes) > 1:
+            raise ArgumentError(
+                "sites", f'be one class with method "{method}"', f"{len(problem.classes)} classes"
+            )
+        require_constant(problem, method)
+        (site,) = problem.classes
+        decay, pump = decay_and_pump(site, method)
+        if site.interactions:
+            must = f'be left out with method "{method}"'
+            raise ArgumentError("interactions", must, f"{len(site.interactions)} pairs")
+        field = pauli(hamiltonian(site)).real
+        if np.abs(field[1:3]).max() > ROUND_OFF * np.abs(field).max():
+            must = f'point along z with method "{method}" (otherwise ⟨σ±⟩ ≠ 0)'
+            raise ArgumentError("bath_field", must, tuple(field[1:].tolist()))
+        for i, (_, B, _) in enumerate(site.couplings):
+            _amplitudes(f"couplings[{i}][1]", B)
+        if not decay > pump >= 0:
+            must = "be larger than the pump of the sites for the boson S−/√(εN) to exist"
+            raise ArgumentError(
+                "bath_decay", must, f"{decay:g} beside {pump:g} (in units of {problem.unit:g})"
+            )
+        if site.initial is not None and np.abs(site.initial - stationary_state(site)).max() > ROUND_OFF:
+            must = f'be the stationary one with method "{method}", whose boson starts in ρ_β'
+            raise ArgumentError("bath_bloch", must, tuple((2 * pauli(site.initial)[1:].real).tolist()))
+        epsilon = (decay - pump) / (decay + pump)
+        return cls(problem, epsilon, 2 * field[3], decay + pump + pump / epsilon, pump / epsilon)
+
+    def operators(self, cutoff: int) -> tuple[Any, list[Any], Any]:
+        """Return H̃, the jump operators and a, on central system ⊗ boson with `cutoff` Fock states."""
+        central = self.problem.central
+        one, local = qutip.qeye(central.dimension), qutip.qeye(cutoff)
+        a = qutip.tensor(one, qutip.destroy(cutoff))
+        H = qutip.tensor(qutip.Qobj(hamiltonian(central)), local) + self.frequency * a.dag() * a
+        for A, B, f in self.problem.classes[0].couplings:
+            part = at(f, 0.0) * qutip.tensor(qutip.Qobj(A), local) * self.fluctuation(B, a)
+            H += part if is_hermitian(A) and is_hermitian(B) else part + part.dag()
+        rates = [(self.loss, a), (self.pump, a.dag())]
+        rates += [(at(f, 0.0), qutip.tensor(qutip.Qobj(J), local)) for J, f in central.jumps]
+        return H, [math.sqrt(rate) * J for rate, J in rates if rate > 0], a
+
+    def fluctuation(self, B: np.ndarray, a: Any) -> Any:
+        """N^{−½} Σ_k B^{(k)} at N = ∞."""
+        minus, plus = _amplitudes("site", B)
+        return math.sqrt(self.epsilon) * (minus * a + plus * a.dag())
+
+    def thermal_state(self, cutoff: int) -> Any:
+        """ρ_β of Proposition 1, normalised within the cutoff."""
+        weights = (self.pump / self.loss) ** np.arange(cutoff)  # e^{−βω} = Γ↑/Γ↓ = κ↑/κ↓
+        return qutip.Qobj(np.diag(weights / weights.sum()))
+
+    def moment(self, moment: Moment, a: Any) -> Any:
+        """The operator A ⊗ (N^{−s} Σ_k B^{(k)} − c)^p at N = ∞; averages (s > ½) do not fluctuate."""
+        d, cutoff = a.dims[0]
+        A = qutip.Qobj(np.eye(d) if moment.central is None else moment.central)
+        operator = qutip.tensor(A, qutip.qeye(cutoff))
+        if not moment.power:
+            return operator
+        if moment.scaling > 0.5:
+            return 0 * operator
+        # Powers of a are taken with more Fock states than are kept, so that none of their elements is cut off.
+        wide = qutip.tensor(qutip.qeye(1), qutip.destroy(cutoff + moment.power))
+        X = self.fluctuation(moment.operators[0], wide) ** moment.power
+        return qutip.tensor(A, qutip.Qobj(X.full()[:cutoff, :cutoff]))
 
 
-def thermal_state(model: CentralSpinModel, cutoff: int) -> qutip.Qobj:
+def operators(model: CentralSpinModel, cutoff: int) -> tuple[Any, list[Any], Any]:
+    """Return H̃, the jump operators and a of the paper's model, on spin ⊗ boson with `cutoff` Fock states."""
+    emergent, unit = _of_paper(model)
+    H, jumps, a = emergent.operators(cutoff)
+    return unit * H, [math.sqrt(unit) * J for J in jumps], a
+
+
+def thermal_state(model: CentralSpinModel, cutoff: int) -> Any:
     """ρ_β of Proposition 1, normalised within the cutoff."""
-    ratio = model.bath_pump / model.bath_decay  # e^{−βω}
-    weights = ratio ** np.arange(cutoff)
-    return qutip.Qobj(np.diag(weights / weights.sum()))
+    return _of_paper(model)[0].thermal_state(cutoff)
 
 
 def states(
     model: CentralSpinModel,
-    times: np.ndarray,
+    times: Sequence[float],
     central_state: Any = "up",
-    cutoff: int = 40,
+    cutoff: int | None = None,
     tolerance: float = 1e-8,
-) -> list[qutip.Qobj]:
-    """Density matrices of spin ⊗ boson at the given times."""
-    H, jumps, _ = operators(model, cutoff)
-    return list(_run(model, H, jumps, times, central_state, cutoff, tolerance, None).states)
+) -> list[Any]:
+    """Density matrices of spin ⊗ boson at the given times.
+
+    Parameters
+    ----------
+    model : CentralSpinModel
+        The problem, at N = ∞.
+    times : sequence of float
+        Increasing times; the boson is in ρ_β at time 0, which need not be among them.
+    central_state : str, sequence or matrix
+        As for `evolve`.
+    cutoff : int, optional
+        The number of Fock states; by default it grows until the states agree within the tolerance.
+    tolerance : float
+        The largest absolute error of a matrix element.
+    """
+    emergent, unit = _of_paper(model, central_state)
+    scaled = increasing_times(times) * unit
+    if cutoff is not None:
+        return _evolve(emergent, cutoff, scaled, tolerance)
+    return _grow(lambda K: _evolve(emergent, K, scaled, tolerance), _states_differ, tolerance)[0]
 
 
-def stationary_density_matrix(model: CentralSpinModel, cutoff: int = 40) -> qutip.Qobj:
-    """The stationary density matrix of spin ⊗ boson."""
-    H, jumps, _ = operators(model, cutoff)
-    return qutip.steadystate(H, jumps)
+def stationary_density_matrix(
+    model: CentralSpinModel, cutoff: int | None = None, tolerance: float = 1e-8
+) -> Any:
+    """The stationary density matrix of spin ⊗ boson; the parameters are those of `states`."""
+    emergent, _ = _of_paper(model)
+    if cutoff is not None:
+        return _stationary(emergent, cutoff)
+    return _grow(lambda K: [_stationary(emergent, K)], _states_differ, tolerance)[0][0]
 
 
-def evolve(
-    model: CentralSpinModel,
-    times: np.ndarray,
-    raw: tuple[Raw, ...],
-    central_state: Any,
-    bath_bloch: Any,
-    tolerance: float,
-) -> tuple[RawMoments, dict[str, Any]]:
-    """Raw moments in time; the cutoff grows until they agree within the tolerance."""
-    if np.abs(model.initial_bath_bloch(bath_bloch) - model.stationary_bath_bloch()).max() > 1e-12:
-        raise ArgumentError(
-            "bath_bloch",
-            'be None with method "spin_boson", whose boson starts in ρ_β',
-            tuple(map(float, bath_bloch)),
+def refuses(task: Task) -> ArgumentError | None:
+    """Say why there is no boson, or why it cannot give a moment, if so."""
+    try:
+        EmergentModel.of(task.problem)
+        for moment in task.moments:
+            if moment.power and moment.scaling < 0.5:
+                return ArgumentError(
+                    "scaling", "be at least 0.5 for a moment to exist at N = ∞", moment.scaling
+                )
+            if moment.power and moment.scaling == 0.5:
+                _amplitudes("site", moment.operators[0])
+    except ArgumentError as error:
+        return error
+    return None
+
+
+def run(task: Task) -> Reading:
+    """Read moments off the Fock space; its cutoff grows until they agree within the tolerance."""
+    emergent = EmergentModel.of(task.problem)
+
+    def values(cutoff: int) -> np.ndarray:
+        tell(task.progress, cutoff / LARGEST_CUTOFF, f"{cutoff} Fock states")
+        _, _, a = emergent.operators(cutoff)
+        observables = [emergent.moment(moment, a) for moment in task.moments]
+        if task.times is None:
+            return np.array([qutip.expect(O, _stationary(emergent, cutoff)) for O in observables])
+        return np.array(
+            [
+                [complex((O * rho).tr()) for O in observables]
+                for rho in _evolve(emergent, cutoff, task.times, task.tolerance)
+            ]
         )
 
-    def run(cutoff: int) -> np.ndarray:
-        H, jumps, a = operators(model, cutoff)
-        grid = times if times[0] == 0 else np.r_[0.0, times]
-        result = _run(model, H, jumps, grid, central_state, cutoff, tolerance, _moments(model, a, raw))
-        return np.real(np.array(result.expect)).T[len(grid) - len(times) :]
-
-    values, details = _converge(run, tolerance)
-    return RawMoments(dict(zip(raw, values.T, strict=True))), details
+    found, cutoff, error = _grow(values, lambda a, b: float(np.abs(a - b).max()), task.tolerance)
+    details = {"cutoff": cutoff, "truncation_error": error}
+    return Reading(real_where_hermitian(found, task.moments), error, details)
 
 
-def steady_state(
-    model: CentralSpinModel, raw: tuple[Raw, ...], tolerance: float
-) -> tuple[RawMoments, dict[str, Any]]:
-    """Raw moments at stationarity; the cutoff grows until they agree within the tolerance."""
-
-    def run(cutoff: int) -> np.ndarray:
-        rho = stationary_density_matrix(model, cutoff)
-        a = qutip.tensor(qutip.qeye(2), qutip.destroy(cutoff))
-        return np.array([np.real(qutip.expect(O, rho)) for O in _moments(model, a, raw)])
-
-    values, details = _converge(run, tolerance)
-    return RawMoments(dict(zip(raw, values, strict=True))), details
+def _of_paper(model: CentralSpinModel, central_state: Any = "up") -> tuple[EmergentModel, float]:
+    model.require_boson()
+    problem = dimensionless(collective_model(model, central_state))
+    return EmergentModel.of(problem), problem.unit
 
 
-def _run(
-    model: CentralSpinModel,
-    H: Any,
-    jumps: Any,
-    times: Any,
-    central_state: Any,
-    cutoff: int,
-    tolerance: float,
-    e_ops: Any,
-) -> Any:
-    rho = qutip.tensor(qutip.Qobj(model.central_density_matrix(central_state)), thermal_state(model, cutoff))
+def _amplitudes(name: str, B: np.ndarray) -> tuple[complex, complex]:
+    """b_- and b_+ of B = b_- σ_- + b_+ σ_+, or raise."""
+    if np.abs(np.diag(B)).max() > ROUND_OFF * np.abs(B).max():
+        raise ArgumentError(name, 'be a combination of σ− and σ+ with method "spin_boson"', "not one")
+    return B[1, 0], B[0, 1]
+
+
+def _evolve(emergent: EmergentModel, cutoff: int, times: np.ndarray, tolerance: float) -> list[Any]:
+    H, jumps, _ = emergent.operators(cutoff)
+    rho = qutip.tensor(qutip.Qobj(central_state(emergent.problem)), emergent.thermal_state(cutoff))
     accuracy = max(tolerance * 1e-3, 1e-13)
     options = {"atol": accuracy, "rtol": accuracy, "method": "vern9", "progress_bar": "", "nsteps": 1_000_000}
-    return qutip.mesolve(H, rho, times, c_ops=jumps, e_ops=e_ops, options=options)
+    grid = times if times[0] == 0 else np.r_[0.0, times]
+    return list(qutip.mesolve(H, rho, grid, c_ops=jumps, options=options).states[len(grid) - len(times) :])
 
 
-def _moments(model: CentralSpinModel, a: qutip.Qobj, raw: tuple[Raw, ...]) -> list[qutip.Qobj]:
-    cutoff = a.dims[0][1]
-    sigma = {"x": qutip.sigmax(), "y": qutip.sigmay(), "z": qutip.sigmaz()}
-    root = math.sqrt(model.require_boson())
-    # S_- = √(εN) a, hence S_x = S_- + S_+ and S_y = i(S_- − S_+)
-    bath = {"x": root * (a + a.dag()), "y": 1j * root * (a - a.dag())}
-    result = []
-    for kind, argument in raw:
-        if kind == "tau":
-            result.append(qutip.tensor(sigma[argument], qutip.qeye(cutoff)))
-        elif kind == "m":  # averages do not fluctuate at N = ∞
-            average = model.stationary_bath_bloch()["xyz".index(argument)]
-            result.append(average * qutip.tensor(qutip.qeye(2), qutip.qeye(cutoff)))
-        else:
-            result.append(bath[kind] ** argument)
-    return result
+def _stationary(emergent: EmergentModel, cutoff: int) -> Any:
+    H, jumps, a = emergent.operators(cutoff)
+    L, d = qutip.liouvillian(H, jumps).to("CSR").data_as("csr_matrix"), H.shape[0]
+    v, _ = null_vector(L, np.eye(d).ravel())
+    rho = v.reshape(d, d, order="F")  # QuTiP stacks columns
+    return qutip.Qobj((rho + rho.conj().T) / 2, dims=a.dims)
 
 
-def _converge(run: Any, tolerance: float) -> tuple[np.ndarray, dict[str, Any]]:
+def _states_differ(one: Sequence[Any], other: Sequence[Any]) -> float:
+    """The largest difference between states of two cutoffs, the missing Fock states being empty."""
+    levels, few, many = one[0].dims[0][0], one[0].dims[0][1], other[0].dims[0][1]
+    largest = 0.0
+    for small, large in zip(one, other, strict=True):
+        difference = large.full().reshape(levels, many, levels, many).copy()
+        difference[:, :few, :, :few] -= small.full().reshape(levels, few, levels, few)
+        largest = max(largest, float(np.abs(difference).max()))
+    return largest
+
+
+def _grow(
+    run: Callable[[int], Any], distance: Callable[[Any, Any], float], tolerance: float
+) -> tuple[Any, int, float]:
+    """Let the number of Fock states grow until two results agree within the tolerance."""
     cutoff, previous, error = FIRST_CUTOFF, None, math.inf
     while cutoff <= LARGEST_CUTOFF:
-        values = run(cutoff)
+        found = run(cutoff)
         if previous is not None:
-            error = float(np.abs(values - previous).max())
+            error = distance(previous, found)
             if error <= tolerance:
-                return values, {"cutoff": cutoff, "truncation_error": error}
-        previous = values
-        cutoff = math.ceil(cutoff * GROWTH)
+                return found, cutoff, error
+        previous, cutoff = found, math.ceil(cutoff * GROWTH)
     raise TruncationError(
-        f"The tolerance {tolerance:g} is not met with up to {LARGEST_CUTOFF} Fock states; the last change was "
-        f"{error:.2g}."
+        f"The tolerance {tolerance:g} is not met with up to {LARGEST_CUTOFF} Fock states; "
+        f"the last change was {error:.2g}."
     )
-
-
-def _check(model: CentralSpinModel) -> None:
-    if math.inf != model.N:
-        raise ArgumentError("N", 'be math.inf with method "spin_boson", the limit of large baths', model.N)
-    if model.scaling != 0.5:
-        raise ArgumentError("scaling", 'be 0.5 with method "spin_boson"', model.scaling)
-    if any(model.bath_field[:2]):
-        raise ArgumentError(
-            "bath_field", 'point along z with method "spin_boson" (otherwise ⟨σ±⟩ ≠ 0)', model.bath_field
-        )

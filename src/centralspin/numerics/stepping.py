@@ -1,9 +1,10 @@
-r"""Stepping v̇ = L v in time; nothing here knows what L describes."""
+r"""Stepping v̇ = L v in time; nothing here knows what L describes. Rates are of order 1."""
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,101 +16,289 @@ from ..errors import ConvergenceError
 #: Degree of the Taylor polynomial of one step. Larger degrees take longer steps but lose digits: the terms
 #: of a step grow to exp(h‖L‖) before they cancel, about 10⁴ at this degree.
 DEGREE = 40
-#: What one step may add to the error, as a fraction of the tolerance; a run takes tens to hundreds of steps.
+#: The share of the tolerance that all steps of a run together may use up.
+RUN_SHARE = 0.05
+#: Round-off of one floating-point operation, and the least error per step that is asked for.
+EPSILON = np.finfo(float).eps
+#: The share of the tolerance asked of each step of the Runge–Kutta method, whose own estimate is per step.
 STEP_SHARE = 1e-3
+#: A step's length is adapted until its Taylor series has a degree in this range: longer steps take more terms
+#: than they save, and the terms grow before they cancel.
+BEST_DEGREE = (30, 42)
+#: A function of time is sampled at so many times to find out when it changes.
+SAMPLES = 4000
+#: The integration stops and starts afresh whenever a function has changed by this part of its range.
+VARIATION = 0.5
 
 
-def evolve_linear(L: Any, v: np.ndarray, times: np.ndarray, readout: Any, tolerance: float) -> np.ndarray:
-    r"""Return readout @ exp(L t) v at the given times, for a constant L.
+class Stepper:
+    r"""Steps V̇ = L V for a constant L and one or several columns, with a Taylor series in every step.
 
-    With μ the mean of the diagonal, every step expands exp((L − μ) s) v in its Taylor series, which takes fewer
-    terms than exp(L s) v because a generator's spectrum lies to the left of 0. All output times inside the step
-    are read from the same polynomial, so that dense output costs nothing. The step length follows from the size
-    of the last terms, which are known before the step is taken, so no step is ever rejected.
+    With μ the mean of the diagonal, every step expands exp((L − μ) s) V, which takes fewer terms than exp(L s) V
+    because a generator's spectrum lies to the left of 0. All output times inside the step are read from the same
+    polynomial, so that dense output costs nothing. The step length follows from the size of the last terms, which are
+    known before the step is taken, so no step is ever rejected; and from the size of the largest term, whose round-off
+    a step adds.
 
     Parameters
     ----------
     L : sparse matrix, shape (n, n)
         The generator, real or complex.
-    v : ndarray, shape (n,)
-        The state at time 0.
+    V : ndarray, shape (c, n)
+        The columns, one after the other, at time `time`.
+    mask : ndarray of bool, shape (c, n), optional
+        Column j evolves by L restricted to the rows and columns that its mask keeps.
+    """
+
+    def __init__(self, L: Any, V: np.ndarray, mask: np.ndarray | None = None, time: float = 0.0) -> None:
+        self.V, self.time = V, time
+        self._mean = float(L.diagonal().sum().real / V.shape[1])
+        self._shifted = (L - self._mean * eye_array(V.shape[1], format="csr")).tocsr()
+        self._keep = [
+            None if mask is None or row.all() else row.astype(float) for row in (V if mask is None else mask)
+        ]
+        # Terms are scaled by a unit of time of the order of a step so that they neither over- nor underflow.
+        self._unit = 1 / max(float(abs(self._shifted).sum(axis=1).max()), 1e-300)
+        self._terms = np.empty((len(V), DEGREE + 1, V.shape[1]), dtype=np.result_type(L.dtype, V.dtype))
+        self.steps = 0
+
+    def expand(self) -> None:
+        """Compute the Taylor terms of the next step."""
+        for terms, start, keep in zip(self._terms, self.V, self._keep, strict=True):
+            terms[0] = start
+            for k in range(DEGREE):  # SciPy multiplies by one vector three times as fast as by two at once
+                product = self._shifted @ terms[k]
+                if keep is not None:
+                    product *= keep
+                np.multiply(product, self._unit / (k + 1), out=terms[k + 1])
+
+    def length(self, rate: float, floor: float, longest: float) -> float:
+        """The longest step of the expanded series whose error stays below `rate` per time, at most `longest`."""
+        sizes = np.abs(self._terms).max(axis=(0, 2))
+        tail = [(k, sizes[k]) for k in (DEGREE - 1, DEGREE) if sizes[k]]  # one alone may vanish by symmetry
+        top = longest / self._unit
+        length = top
+        for _ in range(3):  # the allowed error depends on the length
+            allowed = max(rate * length * self._unit, floor)
+            length = min([top, *((allowed / size) ** (1 / k) for k, size in tail)])
+        powers = np.arange(DEGREE + 1)
+        while length > 1 and EPSILON * (sizes * length**powers).max() > max(
+            rate * length * self._unit, floor
+        ):
+            length *= 0.8
+        return min(length * self._unit, longest)
+
+    def at(self, offsets: np.ndarray, readout: Any) -> np.ndarray:
+        """Readout @ V at times after the start of the step, shape (offsets, readouts, columns)."""
+        s = offsets / self._unit
+        polynomials = np.exp(self._mean * offsets)[:, None] * s[:, None] ** np.arange(DEGREE + 1)
+        used = np.unique(readout.indices)  # few entries are read: gather them before anything is multiplied
+        rows = self._terms[:, :, used] @ readout[:, used].toarray().T  # (c, k, r)
+        return np.moveaxis(polynomials @ rows, 0, -1)
+
+    def advance(self, length: float) -> None:
+        """Take the step."""
+        s = length / self._unit
+        powers = math.exp(self._mean * length) * s ** np.arange(DEGREE + 1)
+        self.V = np.einsum("k,ckn->cn", powers, self._terms)
+        self.time += length
+        self.steps += 1
+
+
+def evolve_linear(
+    L: Any,
+    V: np.ndarray,
+    times: np.ndarray,
+    readout: Any,
+    tolerance: float,
+    mask: np.ndarray | None = None,
+    settle: Callable[[Stepper], np.ndarray | None] | None = None,
+    progress: Any = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Return readout @ exp(L t) V at the given times, and V at the last of them.
+
+    Parameters
+    ----------
+    L : sparse matrix, shape (n, n)
+        The generator, real or complex.
+    V : ndarray, shape (n,) or (n, c)
+        The state, or several, at time 0.
     times : ndarray, shape (k,)
         Increasing output times ≥ 0.
     readout : sparse matrix, shape (m, n)
         One row per quantity.
     tolerance : float
-        Absolute error of the state in the maximum norm.
+        Absolute error of the states in the maximum norm, for the whole run.
+    mask : ndarray of bool, shape (n, c), optional
+        See `Stepper`.
+    settle : callable, optional
+        Called after every step; returns the state from which the rest is read, once nothing changes any more.
+    progress : callable, optional
+        Told which fraction is done.
 
     Returns
     -------
-    ndarray, shape (k, m)
+    values : ndarray, shape (k, m) or (k, m, c)
+    V : ndarray, of the shape of V
     """
-    values = np.empty((len(times), readout.shape[0]), dtype=np.result_type(L.dtype, v.dtype, readout.dtype))
-    terms = np.empty((DEGREE + 1, len(v)), dtype=np.result_type(L.dtype, v.dtype))
-    terms[0] = v
-    powers = np.arange(DEGREE + 1)
-    mean = L.diagonal().sum().real / len(v)
-    shifted = L - mean * eye_array(len(v), format="csr")
-    # Terms are scaled by a unit of time of the order of a step so that they neither over- nor underflow.
-    unit = 1 / max(float(abs(shifted).sum(axis=1).max()), 1e-300)
-    # A Taylor polynomial and its error reach unit·exp(h‖L‖)·round-off; do not ask for less.
-    target = max(tolerance * STEP_SHARE, 1e-14) * max(1.0, np.abs(v).max())
-    start, done = 0.0, 0
+    columns = np.ascontiguousarray(V.reshape(len(V), -1).T)
+    stepper = Stepper(L, columns, None if mask is None else mask.T)
+    span = float(times[-1])
+    values = np.empty(
+        (len(times), readout.shape[0], len(columns)), dtype=np.result_type(L.dtype, V.dtype, readout.dtype)
+    )
+    scale = max(1.0, float(np.abs(columns).max(initial=0)))
+    rate = RUN_SHARE * tolerance * scale / max(span, 1e-300)
+    floor = 4 * EPSILON * scale  # an error per step that cannot be improved on
+    done, began = 0, 0.0 if progress is None else progress.seconds
     while done < len(times):
-        for k in range(DEGREE):
-            np.multiply(shifted @ terms[k], unit / (k + 1), out=terms[k + 1])
-        tail = [np.abs(terms[k]).max() for k in (DEGREE - 1, DEGREE)]
-        # Both last terms, since one alone may vanish by symmetry; exp(μ s) shrinks the error of a longer step.
-        allowed = target
-        for _ in range(2):
-            steps = [
-                (allowed / size) ** (1 / k)
-                for size, k in zip(tail, (DEGREE - 1, DEGREE), strict=True)
-                if size
-            ]
-            length = min([*steps, (times[-1] - start) / unit])  # in units of `unit`
-            allowed = target * np.exp(-mean * unit * length) if mean < 0 else target
-        end = start + length * unit
-        last = done + int(np.searchsorted(times[done:], end * (1 + 1e-14), side="right"))
-        if end <= start and steps and length == min(steps):
+        stepper.expand()
+        length = stepper.length(rate, floor, span - stepper.time)
+        start, end = stepper.time, stepper.time + length
+        if end >= span * (1 - 1e-15):
+            end = span
+        if end <= start < span:
             raise ConvergenceError(f"The time step at t = {start:g} fell below round-off.")
+        last = done + int(np.searchsorted(times[done:], end, side="right"))
         if last > done:
-            offsets = (times[done:last] - start) / unit
-            polynomials = np.exp(mean * unit * offsets)[:, None] * offsets[:, None] ** powers
-            values[done:last] = polynomials @ (readout @ terms.T).T
+            values[done:last] = stepper.at(times[done:last] - start, readout)
             done = last
-        terms[0] = np.exp(mean * unit * length) * (length**powers) @ terms
-        start = end
-    return values
+        stepper.advance(end - start)
+        stepper.time = end
+        if progress is not None:
+            if stepper.steps == 1:
+                progress.expect(progress.seconds - began, span / end - 1, "evolution in time")
+            progress(end / max(span, 1e-300), "evolution in time")
+        if done < len(times) and settle is not None and (rest := settle(stepper)) is not None:
+            values[done:] = readout @ rest.T
+            stepper.V, done = rest, len(times)
+    shape = (len(times), readout.shape[0], *V.shape[1:])
+    return values.reshape(shape), stepper.V.T.reshape(V.shape)
 
 
-def largest_step(times: np.ndarray) -> float:
-    """The step that an integrator may take at most so that it sees what happens between the output times."""
-    return float(np.diff(np.r_[0.0, times]).max()) or math.inf
+def propagate(L: Any, v: np.ndarray, times: Sequence[float] | np.ndarray, tolerance: float) -> np.ndarray:
+    """Return the states exp(L t) v at a few increasing times, shape (times, n).
+
+    `Stepper` keeps every Taylor term, 41 copies of the state, to read out few numbers at many times. Here whole states
+    are wanted: the series of L − μ keeps two terms, and a step takes as many as its length needs.
+
+    Parameters
+    ----------
+    L : sparse matrix, shape (n, n)
+        The generator.
+    v : ndarray, shape (n,)
+        The state at time 0.
+    times : sequence of float
+        Increasing times ≥ 0.
+    tolerance : float
+        Error relative to the largest entry of v, for the whole run.
+    """
+    mean = float(L.diagonal().sum().real / len(v))
+    L = (L - mean * eye_array(len(v), format="csr")).tocsr()
+    step = 8 / max(float(abs(L).sum(axis=1).max()), 1e-300)
+    size = max(float(np.abs(v).max()), 1e-300)
+    rate = RUN_SHARE * tolerance * size / max(float(times[-1]), 1e-300)
+    states, now, state = [], 0.0, v
+    for time in times:
+        while now < time:
+            length = min(step, time - now)
+            target = max(rate * length, EPSILON * size / 16)
+            term, total, degree, last, before = state, state.copy(), 0, math.inf, math.inf
+            while last + before > target:  # both last terms: one alone may vanish by symmetry
+                degree += 1
+                term = L @ term
+                term *= length / degree
+                total += term
+                before, last = last, float(np.abs(term).max())
+            state, now = math.exp(mean * length) * total, now + length
+            if length == step:  # not one cut short by an output time
+                step *= 1.2 if degree < BEST_DEGREE[0] else 0.8 if degree > BEST_DEGREE[1] else 1.0
+        states.append(state)
+    return np.array(states)
 
 
-def evolve_time_dependent(
+def integrate(
     derivative: Callable[[float, np.ndarray], np.ndarray],
     v: np.ndarray,
     times: np.ndarray,
     tolerance: float,
-    max_step: float = math.inf,
+    *,
+    timed: bool = False,
+    factors: Sequence[Callable[[float], float]] = (),
+    t_stops: Sequence[float] = (),
+    event: Callable[[float, np.ndarray], float] | None = None,
+    progress: Any = None,
 ) -> np.ndarray:
     """Return the states v(t), shape (times, n), of v̇ = f(t, v) by an eighth-order Runge–Kutta method.
 
-    An explicit function of time needs a `max_step`, or a short pulse may be stepped over.
+    Parameters
+    ----------
+    derivative : callable
+        f(t, v).
+    v : ndarray, shape (n,)
+        The state at time 0.
+    times : ndarray
+        Increasing output times ≥ 0.
+    tolerance : float
+        Absolute error.
+    timed : bool
+        Whether f depends on t explicitly; without `factors` no step is then longer than the longest output interval.
+    factors : sequence of callables
+        The functions of time that f contains. They are sampled, and the integration starts afresh wherever they change.
+    t_stops : sequence of float
+        Further times at which it starts afresh.
+    event : callable, optional
+        Stops the integration where it vanishes, see `scipy.integrate.solve_ivp`.
+    progress : callable, optional
+        Told which fraction is done.
     """
+    span = float(times[-1])
     accuracy = max(tolerance * STEP_SHARE, 1e-13)
-    result = solve_ivp(
-        derivative,
-        (0.0, max(float(times[-1]), 1e-300)),
-        v,
-        method="DOP853",
-        t_eval=times,
-        rtol=accuracy,
-        atol=accuracy,
-        max_step=max_step,
-    )
-    if not result.success:
-        raise ConvergenceError(f"The integration in time stopped: {result.message}")
-    return np.asarray(result.y.T)
+    stops = np.unique(np.r_[0.0, breakpoints(factors, span), [t for t in t_stops if 0 < t < span], span])
+    longest = float(np.diff(np.r_[0.0, times]).max()) if timed and not factors else math.inf
+    values = np.empty((len(times), len(v)), dtype=np.result_type(v.dtype, float))
+    values[times == 0] = v
+
+    def told(t: float, y: np.ndarray) -> np.ndarray:
+        if progress is not None:
+            progress(t / span, "evolution in time")
+        return derivative(t, y)
+
+    for start, end in itertools.pairwise(stops):
+        inside = (times > start) & (times <= end)
+        result = solve_ivp(
+            told, (start, end), v, "DOP853", t_eval=np.unique(np.r_[times[inside], end]), rtol=accuracy,
+            atol=accuracy, max_step=longest or math.inf, events=event,
+        )  # fmt: skip
+        if result.status == 1:
+            raise StoppedError(float(result.t_events[0][0]))
+        if not result.success or not np.isfinite(result.y).all():
+            raise ConvergenceError(
+                f"The integration in time stopped at t = {result.t[-1]:g}: {result.message}"
+            )
+        values[inside] = result.y.T[: inside.sum()]
+        v = result.y[:, -1]
+    return values
+
+
+class StoppedError(ConvergenceError):
+    """The event of an integration occurred at the time `time`."""
+
+    def __init__(self, time: float) -> None:
+        super().__init__(f"The integration in time was stopped at t = {time:.4g}.")
+        self.time = time
+
+
+def breakpoints(factors: Sequence[Callable[[float], float]], span: float) -> np.ndarray:
+    """Times between which none of the functions changes by more than a part of its range."""
+    found = [np.zeros(0)]
+    for factor in factors:
+        grid = np.linspace(0, span, SAMPLES + 1)
+        samples = np.array([factor(t) for t in grid])
+        spread = np.ptp(samples)
+        if spread <= 1e-12 * np.abs(samples).max():
+            continue
+        way = np.cumsum(np.abs(np.diff(samples))) / (VARIATION * spread)
+        found.append(grid[1:][np.diff(np.floor(np.r_[0.0, way])) > 0])
+        found.append(grid[:-1][np.diff(np.floor(np.r_[0.0, way])) > 0])
+    return np.unique(np.concatenate(found))

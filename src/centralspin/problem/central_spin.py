@@ -8,7 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, density_matrix, hermitian_matrix, real_number, real_vector
+from ..errors import ArgumentError
+from .checks import (
+    density_matrix,
+    hermitian_matrix,
+    is_operator,
+    is_qobj,
+    is_vector,
+    real_number,
+    real_vector,
+    short,
+    site_count,
+)
 
 #: Pauli matrices (x, y, z), |↑⟩ first.
 PAULI = np.array([[[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
@@ -62,24 +73,14 @@ class CentralSpinModel:
     bath_field: Any = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
-        N = self.N
-        whole = isinstance(N, (int, np.integer)) or (
-            isinstance(N, (float, np.floating)) and float(N).is_integer()
-        )
-        if isinstance(N, (bool, np.bool_)) or not ((whole and N >= 1) or math.inf == N):
-            raise ArgumentError("N", "be a positive integer or math.inf", repr(N))
-        object.__setattr__(self, "N", math.inf if math.inf == N else int(N))
+        object.__setattr__(self, "N", site_count("N", self.N))
         object.__setattr__(self, "g0", real_number("g0", self.g0))
         for name in ("scaling", "central_pump", "central_decay", "bath_pump", "bath_decay"):
             object.__setattr__(self, name, real_number(name, getattr(self, name), minimum=0))
         object.__setattr__(self, "bath_field", real_vector("bath_field", self.bath_field))
         field = self.central_field
-        if callable(getattr(field, "full", None)) or np.ndim(field) == 2:
-            H = hermitian_matrix("central_field", field)
-            if H.shape != (2, 2):
-                raise ArgumentError(
-                    "central_field", "be three numbers or a 2×2 Hamiltonian", f"of shape {H.shape}"
-                )
+        if is_operator(field):
+            H = hermitian_matrix("central_field", field, 2)
             field = [np.trace(H @ sigma).real / 2 for sigma in PAULI]
         object.__setattr__(self, "central_field", real_vector("central_field", field))
 
@@ -173,18 +174,18 @@ class CentralSpinModel:
 
     def central_density_matrix(self, state: Any) -> np.ndarray:
         """Read an initial state of the central spin: "up", "down", a Bloch vector, a ket or a 2×2 density matrix."""
+        name, must = "central_state", 'be "up", "down", a Bloch vector, a ket or a 2×2 density matrix'
         if isinstance(state, str):
             if state not in ("up", "down"):
-                raise ArgumentError(
-                    "central_state", 'be "up", "down", a Bloch vector or a density matrix', repr(state)
-                )
+                raise ArgumentError(name, must, short(state))
             state = (0, 0, 1) if state == "up" else (0, 0, -1)
-        if not callable(getattr(state, "full", None)) and np.ndim(state) < 2:
-            return (np.eye(2) + np.tensordot(_bloch("central_state", state), PAULI, axes=1)) / 2
-        rho = density_matrix("central_state", state)
-        if rho.shape != (2, 2):
-            raise ArgumentError("central_state", "be a 2×2 density matrix", f"of shape {rho.shape}")
-        return rho
+        if is_vector(state) and len(state) == 3:
+            return (np.eye(2) + np.tensordot(_bloch(name, state), PAULI, axes=1)) / 2
+        if not (is_operator(state) or is_vector(state)):
+            raise ArgumentError(name, must, short(state))
+        if is_qobj(state) or len(state) == 2:
+            return density_matrix(name, state, 2)
+        raise ArgumentError(name, must, short(state))
 
     def initial_bath_bloch(self, bloch: Any) -> np.ndarray:
         """Read the initial Bloch vector of every bath spin; None is the stationary state."""

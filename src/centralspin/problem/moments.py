@@ -1,45 +1,189 @@
-"""What is read out: moments of the central system and of collective operators."""
+r"""What is read out: moments of the central system and of collective operators of the sites.
+
+Every method returns moments :math:`⟨A (X − c)^k⟩` about a value c of its own choice, with
+:math:`X = N^{-s} \sum_k B^{(k)}`. What a caller asks for, about zero, about the reference or about the mean, follows by
+the binomial theorem; that arithmetic is here, once, also for values that are series in :math:`N^{-1/2}`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from ..errors import hermitian_matrix
+from ..errors import ArgumentError
+from .checks import integer, is_hermitian, is_operator, real_number, sequence, short, square_matrix
+
+ABOUT = ("zero", "reference", "mean")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Moment:
-    r"""The expectation value ⟨A ⊗ (Σ_k (B^{(k)} − b) / N^s)^p⟩ with b = ⟨B⟩ in the reference state.
+    r"""The expectation value :math:`⟨A ⊗ (N^{-s} \sum_k B^{(k)} − c)^p⟩`, N being the number of all sites.
+
+    Parameters
+    ----------
+    central : operator, optional
+        A, on the central system; None is the identity.
+    site : operator, sequence or mapping of operators, optional
+        B, on one site of the class `site_class`. A sequence has one operator (or None) for every class of sites, a
+        mapping names the classes by number; the sum then runs over all of them.
+    power : int, optional
+        p; 1 if `site` is given, 0 otherwise.
+    scaling : float
+        s.
+    site_class : int
+        Which class of sites a single B belongs to.
+    about : {"reference", "zero", "mean"}
+        c: the value that the sites would give without the central system, 0, or the mean value of the sum itself.
+
+    Notes
+    -----
+    The value is real if A and B are Hermitian (and commute, as they act on different systems), complex otherwise.
+    Operators may be NumPy arrays, nested lists or operators of QuTiP.
+    """
+
+    central: Any = None
+    site: Any = None
+    power: int | None = None
+    scaling: float = 0.5
+    site_class: int = 0
+    about: str = "reference"
+    #: B by class, in the order of the classes.
+    operators: dict[int, np.ndarray] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        if self.central is not None:
+            set_(self, "central", square_matrix("central", self.central))
+        set_(self, "site_class", integer("site_class", self.site_class))
+        given: dict[Any, Any] = {}
+        if isinstance(self.site, Mapping):
+            given = dict(self.site)
+        elif self.site is not None and is_operator(self.site):
+            given = {self.site_class: self.site}
+        elif self.site is not None:
+            given = dict(enumerate(sequence("site", self.site)))
+        operators = {
+            integer("site", index): square_matrix("site", B) for index, B in given.items() if B is not None
+        }
+        set_(self, "operators", dict(sorted(operators.items())))
+        power = (1 if operators else 0) if self.power is None else integer("power", self.power)
+        if power and not operators:
+            raise ArgumentError("site", "be given for a `power` above 0", short(self.site))
+        set_(self, "power", power)
+        set_(self, "scaling", real_number("scaling", self.scaling))
+        if self.about not in ABOUT:
+            raise ArgumentError("about", f"be among {', '.join(ABOUT)}", short(self.about))
+
+    @property
+    def hermitian(self) -> bool:
+        """Whether the value is real."""
+        matrices = [] if self.central is None else [self.central]
+        matrices += list(self.operators.values()) if self.power else []
+        return all(is_hermitian(matrix) for matrix in matrices)
+
+    def check(self, central: int, sites: Sequence[int]) -> None:
+        """Refuse operators that do not fit a central system and sites of these dimensions."""
+        if self.central is not None and len(self.central) != central:
+            raise ArgumentError("central", f"be {central}×{central}", f"of shape {self.central.shape}")
+        for index, B in self.operators.items():
+            if index >= len(sites):
+                raise ArgumentError(
+                    "site", f"belong to one of the {len(sites)} classes of sites", f"of class {index}"
+                )
+            if len(B) != sites[index]:
+                raise ArgumentError("site", f"be {sites[index]}×{sites[index]}", f"of shape {B.shape}")
+
+    def key(self) -> Any:
+        """What two moments with the same value share, `about` left aside."""
+        bath = (
+            (self.scaling, tuple((i, B.tobytes()) for i, B in self.operators.items())) if self.power else ()
+        )
+        return None if self.central is None else self.central.tobytes(), self.power, bath
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What a method returns: moments about a value of its own choice.
 
     Attributes
     ----------
-    central : ndarray or None
-        The Hermitian operator A; None is the identity.
-    site : ndarray, sequence of ndarrays, or None
-        The Hermitian operator B of one site; None with `power` 0 leaves the bath alone. A sequence has one
-        operator (or None) for every class of sites, and the sum runs over all classes.
-    power : int
-        The power p.
-    scaling : float
-        The exponent s.
-    site_class : int
-        Which class of sites a single B belongs to; N is its number of sites, in every class its own.
+    values : ndarray, shape (…, moments)
+        ⟨A (X − c)^p⟩ in time or at stationarity, in the order of the moments that were asked for.
+    error : float or None
+        Estimated absolute error of the values, truncation and integration; None where a method has no estimate.
+    details : dict
+        What the method reports of itself.
+    state : object
+        What `State` is made of, where the method can continue from it.
     """
 
-    central: np.ndarray | None = None
-    site: Any = None
-    power: int = 0
-    scaling: float = 0.5
-    site_class: int = 0
-
-    def per_class(self) -> dict[int, np.ndarray]:
-        """The operator B of every class that takes part."""
-        operators = {self.site_class: self.site} if _is_operator(self.site) else dict(enumerate(self.site))
-        return {index: hermitian_matrix("site", B) for index, B in operators.items() if B is not None}
+    values: np.ndarray
+    error: float | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+    state: Any = None
 
 
-def _is_operator(value: Any) -> bool:
-    return callable(getattr(value, "full", None)) or (isinstance(value, np.ndarray) and value.ndim == 2)
+class Arithmetic:
+    """From the moments of a method to those that were asked for.
+
+    Values are series in N^{−1/2} along their first axis, of length 1 for plain values.
+
+    Parameters
+    ----------
+    basic : sequence of Moment
+        What the method was asked for.
+    values : ndarray, shape (orders, …, moments)
+        Its answer.
+    about : str
+        About what it is.
+    shift : callable
+        For a moment, c of "reference" as a series of the shape of one value; raises where it is infinite.
+    """
+
+    def __init__(self, basic: Sequence[Moment], values: np.ndarray, about: str, shift: Any) -> None:
+        self._about, self._shift = about, shift
+        self._values = {moment.key(): values[..., i] for i, moment in enumerate(basic)}
+        self._one = np.zeros_like(values[..., 0])
+        self._one[0] = 1
+
+    def __call__(self, moment: Moment) -> np.ndarray:
+        """The value of a moment, shape (orders, …)."""
+        p = moment.power or 0
+        if p == 0 or moment.about == self._about:
+            return self._values[moment.key()]
+        if moment.about == "mean":
+            distance = -self._value(replace(moment, central=None, power=1))
+        else:
+            c = self._shift(moment)
+            distance = c if moment.about == "zero" else -c
+        total, power = np.zeros_like(self._one), self._one
+        for k in range(p, -1, -1):  # Σ_k binom(p, k) distance^{p−k} ⟨A (X − c)^k⟩
+            total = total + math.comb(p, k) * product(power, self._value(replace(moment, power=k)))
+            power = product(power, distance)
+        return total
+
+    def _value(self, moment: Moment) -> np.ndarray:
+        return self._one if moment.power == 0 and moment.central is None else self._values[moment.key()]
+
+
+def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Multiply two series along their first axis, up to its length."""
+    return np.array([sum(a[i] * b[k - i] for i in range(k + 1)) for k in range(len(a))])
+
+
+def needed(moments: Sequence[Moment], about: str) -> list[Moment]:
+    """The basic moments that a method, whose own are about `about`, must give for others, without repetition."""
+    parts: list[Moment] = []
+    for m in moments:
+        if not m.power or m.about == about:
+            parts.append(m)
+            continue
+        parts += [replace(m, power=k) for k in range(m.power + 1) if k or m.central is not None]
+        if m.about == "mean":
+            parts.append(replace(m, central=None, power=1))
+    return list({part.key(): part for part in parts}.values())

@@ -1,8 +1,6 @@
-r"""The observables every method can be asked for, and how they follow from raw moments.
+r"""The named observables of the spin-½ model, as linear combinations of moments.
 
-A solver returns *raw moments* only: ⟨τ_α⟩, ⟨S_α⟩/N, and the moments ⟨((S_α − N r_α)/√N)^k⟩ of S_x and
-S_y about a value r_α of its choice (its reference state; 0 will do). Everything else is arithmetic:
-
+* ``tau_α = ⟨τ_α⟩`` and ``m_α = ⟨S_α⟩/N``;
 * ``x = ⟨S_x⟩/√N`` and its central moments ``X2``, ``X3``, ``X4``; likewise y. They exist for every bath.
 * :math:`q_N = (a_N + a_N^†)/\sqrt2 = S_x/\sqrt{2εN}` and
   :math:`p_N = (a_N − a_N^†)/(i\sqrt2) = −S_y/\sqrt{2εN}`, with a_N of Eq. (5), and their central
@@ -12,136 +10,77 @@ S_y about a value r_α of its choice (its reference state; 0 will do). Everythin
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ..errors import ArgumentError
-from .central_spin import CentralSpinModel
-
-#: A raw moment: ("tau", axis) for ⟨τ_axis⟩, ("m", axis) for ⟨S_axis⟩/N, ("x", k) and ("y", k) as above.
-Raw = tuple[str, Any]
-
-
-@dataclass
-class RawMoments:
-    """What a solver returns: raw moments, and the values r_x, r_y they are taken about."""
-
-    values: dict[Raw, Any]
-    about: dict[str, Any] = field(default_factory=lambda: {"x": 0.0, "y": 0.0})
+from .central_spin import PAULI, CentralSpinModel
+from .checks import short
+from .moments import Moment
 
 
 @dataclass(frozen=True)
 class Observable:
-    """One named observable: the raw moments it needs and the arithmetic that makes it."""
+    r"""One named observable, :math:`(2ε)^{-e} \sum_i c_i ⟨\mathrm{moment}_i⟩`.
+
+    Attributes
+    ----------
+    meaning : str
+        What it is.
+    terms : tuple of (float, Moment)
+        c_i and the moments.
+    exponent : float
+        e; above 0 the observable belongs to the boson and needs ε > 0.
+    """
 
     meaning: str
-    needs: tuple[Raw, ...]
-    combine: Callable[[RawMoments, CentralSpinModel], Any]
-    needs_boson: bool = False
+    terms: tuple[tuple[float, Moment], ...]
+    exponent: float = 0.0
 
-
-def _mean(raw: RawMoments, axis: str, model: CentralSpinModel) -> Any:
-    shift = raw.about[axis]
-    if not np.any(shift):
-        return raw.values[axis, 1]
-    if math.inf == model.N:
-        name = "bath_bloch"
-        raise ArgumentError(name, "have ⟨σx⟩ = ⟨σy⟩ = 0 for ⟨S⟩/√N to exist at N = ∞", "tilted")
-    return raw.values[axis, 1] + math.sqrt(model.N) * shift
-
-
-def _central(raw: RawMoments, axis: str, power: int) -> Any:
-    M = [1.0, *(raw.values[axis, k] for k in range(1, power + 1))]
-    return sum(math.comb(power, k) * (-M[1]) ** (power - k) * M[k] for k in range(power + 1))
-
-
-def _number(raw: RawMoments, model: CentralSpinModel) -> Any:
-    squares: Any = 0.0
-    for axis in "xy":
-        M1, M2, shift = raw.values[axis, 1], raw.values[axis, 2], raw.about[axis]
-        squares = squares + M2
-        if np.any(shift):
-            root = math.sqrt(model.N)
-            squares = squares + 2 * root * shift * M1 + (root * shift) ** 2
-    return (squares / 4 + raw.values["m", "z"] / 2) / model.require_boson()
-
-
-#: What turns raw moments into an observable.
-Combine = Callable[[RawMoments, CentralSpinModel], Any]
-
-
-def _value(key: Raw) -> Combine:
-    return lambda raw, model: raw.values[key]
-
-
-def _average(axis: str) -> Combine:
-    return lambda raw, model: _mean(raw, axis, model)
-
-
-def _moment(axis: str, power: int) -> Combine:
-    return lambda raw, model: _central(raw, axis, power)
-
-
-def _quadrature(combine: Combine, power: int, sign: int) -> Combine:
-    """Rescale S/√N to a quadrature of the boson."""
-    return lambda raw, model: (sign / math.sqrt(2 * model.require_boson())) ** power * combine(raw, model)
+    def combine(self, value: Any, model: CentralSpinModel) -> Any:
+        """Add up, `value` giving the value of a moment."""
+        factor = (2 * model.require_boson()) ** -self.exponent if self.exponent else 1.0
+        return factor * sum(c * value(moment) for c, moment in self.terms)
 
 
 def _observables() -> dict[str, Observable]:
     known: dict[str, Observable] = {}
-    for axis in "xyz":
-        for name, symbol in (("tau", f"⟨τ_{axis}⟩"), ("m", f"⟨S_{axis}⟩/N")):
-            known[f"{name}_{axis}"] = Observable(symbol, ((name, axis),), _value((name, axis)))
+    axes = dict(zip("xyz", PAULI, strict=True))
+    for axis, sigma in axes.items():
+        known[f"tau_{axis}"] = Observable(f"⟨τ_{axis}⟩", ((1.0, Moment(central=sigma)),))
+        average = Moment(site=sigma, scaling=1.0, about="zero")
+        known[f"m_{axis}"] = Observable(f"⟨S_{axis}⟩/N", ((1.0, average),))
     for axis, letter, sign in (("x", "q", 1), ("y", "p", -1)):
-        mean = _average(axis)
-        known[axis] = Observable(f"⟨S_{axis}⟩/√N", ((axis, 1),), mean)
-        known[letter] = Observable(f"⟨{letter}_N⟩", ((axis, 1),), _quadrature(mean, 1, sign), True)
+        mean = Moment(site=axes[axis], about="zero")
+        known[axis] = Observable(f"⟨S_{axis}⟩/√N", ((1.0, mean),))
+        known[letter] = Observable(f"⟨{letter}_N⟩", ((sign, mean),), 0.5)
         for power in (2, 3, 4):
-            needs = tuple((axis, k) for k in range(1, power + 1))
-            moment = _moment(axis, power)
-            bath, boson = (
-                f"⟨(S_{axis} − ⟨S_{axis}⟩)^{power}⟩/N^{power / 2:g}",
-                f"⟨({letter}_N − ⟨{letter}_N⟩)^{power}⟩",
-            )
-            known[f"{axis.upper()}{power}"] = Observable(bath, needs, moment)
-            known[f"{letter.upper()}{power}"] = Observable(
-                boson, needs, _quadrature(moment, power, sign), True
-            )
-    squares: tuple[Raw, ...] = (("x", 1), ("x", 2), ("y", 1), ("y", 2), ("m", "z"))
-    known["number"] = Observable("⟨a_N† a_N⟩", squares, _number, True)
+            central = Moment(site=axes[axis], power=power, about="mean")
+            bath = f"⟨(S_{axis} − ⟨S_{axis}⟩)^{power}⟩/N^{power / 2:g}"
+            boson = f"⟨({letter}_N − ⟨{letter}_N⟩)^{power}⟩"
+            known[f"{axis.upper()}{power}"] = Observable(bath, ((1.0, central),))
+            known[f"{letter.upper()}{power}"] = Observable(boson, ((sign**power, central),), power / 2)
+    squares = tuple((0.5, Moment(site=axes[axis], power=2, about="zero")) for axis in "xy")
+    known["number"] = Observable("⟨a_N† a_N⟩", (*squares, *known["m_z"].terms), 1.0)
     return known
 
 
-#: Every observable that `evolve` and `steady_state` know, by name.
+#: Every observable that a `CentralSpinModel` can be asked for, by name.
 OBSERVABLES: dict[str, Observable] = _observables()
 
 
-def check_observables(names: Any, model: CentralSpinModel) -> tuple[str, ...]:
-    """Return the names as a tuple; raise `ArgumentError` if one is unknown or needs a boson that does not exist."""
-    if isinstance(names, str):
-        names = (names,)
+def named(names: Any, model: CentralSpinModel) -> dict[str, Observable]:
+    """Return the named observables, or refuse a name that is unknown or needs a boson that does not exist."""
+    names = (names,) if isinstance(names, str) else names
     if not isinstance(names, Iterable):
-        raise ArgumentError("observables", "be a sequence of names", repr(names))
+        raise ArgumentError("observables", "be a sequence of names", short(names))
     names = tuple(names)
     if not names:
         raise ArgumentError("observables", "name at least one observable", "empty")
     for name in names:
         if not isinstance(name, str) or name not in OBSERVABLES:
-            raise ArgumentError("observables", f"be among {', '.join(OBSERVABLES)}", repr(name))
-        if OBSERVABLES[name].needs_boson:
+            raise ArgumentError("observables", f"be among {', '.join(OBSERVABLES)}", short(name))
+        if OBSERVABLES[name].exponent:
             model.require_boson()
-    return names
-
-
-def needed_raw(names: Iterable[str]) -> tuple[Raw, ...]:
-    """The raw moments that the named observables need, without repetition."""
-    return tuple(dict.fromkeys(raw for name in names for raw in OBSERVABLES[name].needs))
-
-
-def combine(names: Iterable[str], raw: RawMoments, model: CentralSpinModel) -> dict[str, Any]:
-    """Compute the named observables from raw moments."""
-    return {name: OBSERVABLES[name].combine(raw, model) for name in names}
+    return {name: OBSERVABLES[name] for name in names}

@@ -4,7 +4,7 @@ Notation, used throughout the symmetric method:
 
 * :math:`e_1, …, e_D` with D = d² − 1 are Hermitian, traceless and orthogonal,
   :math:`\mathrm{Tr}(e_i e_j) = δ_{ij}/d`; for spin-½ they are σx/2, σy/2, σz/2. Larger sites may take other
-  combinations of them, see `chain`.
+  combinations of them, see `modes`.
 * A *reference state* is :math:`ω = 1/d + \sum_i r_i e_i`; r is its Bloch vector.
 * In the basis (ω, e_1, …, e_D) the coordinates of a Hermitian operator are real, and coordinate 0 is its trace.
 * A linear map on operators is a (D+1)×(D+1) matrix M; it is real if the map preserves Hermiticity.
@@ -20,8 +20,8 @@ from functools import cached_property
 
 import numpy as np
 
-#: A vector whose part outside a subspace is smaller than this, relative to it, lies in the subspace.
-SAME_DIRECTION = 1e-9
+#: Entries of a single-site matrix below this times its largest one are round-off.
+ROUND_OFF = 1e-14
 
 
 class OperatorBasis:
@@ -32,7 +32,7 @@ class OperatorBasis:
     dimension : int
         The number d of levels.
     mix : ndarray, shape (D, D), optional
-        Take Σ_i e_i mix[i, j] for e_j, as `chain` gives it; the new elements need not be orthogonal.
+        Take Σ_i e_i mix[i, j] for e_j, as `modes.chain` gives it; the new elements need not be orthogonal.
     """
 
     def __init__(self, dimension: int, mix: np.ndarray | None = None) -> None:
@@ -83,6 +83,10 @@ class OperatorBasis:
         columns = [self.coordinates(function(element)) for element in self.elements]
         return np.array(columns).real.T
 
+    def left(self, operator: np.ndarray) -> np.ndarray:
+        """Matrix of X ↦ A X, complex; its real part is that of ½{A, ·} if A is Hermitian."""
+        return np.array([self.coordinates(operator @ element) for element in self.elements]).T
+
     def commutator(self, operator: np.ndarray) -> np.ndarray:
         """Matrix of X ↦ −i[A, X] for Hermitian A."""
         return self.superoperator(lambda X: -1j * (operator @ X - X @ operator))
@@ -120,49 +124,6 @@ def in_reference_basis(F: np.ndarray, r: np.ndarray) -> np.ndarray:
     return M
 
 
-def chain(start: np.ndarray, damping: np.ndarray, metric: np.ndarray) -> tuple[np.ndarray, int]:
-    r"""A basis that starts with given vectors and continues with what a matrix makes of them, step by step.
-
-    Parameters
-    ----------
-    start : ndarray, shape (D, m)
-        Columns that span the first vectors.
-    damping : ndarray, shape (D, D)
-        The matrix A: the basis runs through start, A start, A² start, … (block Lanczos), then the unit vectors.
-    metric : ndarray, shape (D, D)
-        The basis is orthonormal with respect to this symmetric positive matrix.
-
-    Returns
-    -------
-    mix : ndarray, shape (D, D)
-        The basis as columns.
-    first : int
-        How many of them span `start`.
-    """
-    R = np.linalg.cholesky(metric).T  # metric = Rᵀ R; what follows is orthonormal in the coordinates R x
-    A = R @ damping @ np.linalg.inv(R)
-    Q = np.zeros((len(A), 0))
-
-    def append(Q: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-        for v in candidates.T:
-            rest = v - Q @ (Q.T @ v)
-            rest -= Q @ (Q.T @ rest)
-            if np.linalg.norm(rest) > SAME_DIRECTION * np.linalg.norm(v):
-                Q = np.column_stack([Q, rest / np.linalg.norm(rest)])
-        return Q
-
-    Q = append(Q, R @ start)
-    first, known = Q.shape[1], 0
-    while known < Q.shape[1]:
-        known, Q = Q.shape[1], append(Q, A @ Q[:, known:])
-    return np.linalg.solve(R, append(Q, R)), first
-
-
-def hermitian_pairs(A: np.ndarray, B: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Split A⊗B + A†⊗B† into products of Hermitian operators (A⊗B itself if both are Hermitian, counted once)."""
-    if np.allclose(A, A.conj().T, atol=1e-14, rtol=0) and np.allclose(B, B.conj().T, atol=1e-14, rtol=0):
-        return [(A, B)]
-    real = [(X + X.conj().T) / 2 for X in (A, B)]
-    imaginary = [(X - X.conj().T) / 2j for X in (A, B)]
-    pairs = [(2 * real[0], real[1]), (-2 * imaginary[0], imaginary[1])]
-    return [(X, Y) for X, Y in pairs if np.abs(X).max() > 0 and np.abs(Y).max() > 0]
+def rounded(M: np.ndarray) -> np.ndarray:
+    """The matrix with what is only round-off set to zero."""
+    return np.where(np.abs(M) < ROUND_OFF * np.abs(M).max(initial=0), 0.0, M)

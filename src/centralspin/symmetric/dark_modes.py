@@ -9,7 +9,7 @@ the basis states, that of Dyson, turns them into such,
 
 .. math:: b_i^† b_0 → \sqrt{N_c}\, b_i^† (1 - \hat n_c/N_c), \qquad b_0^† b_j → \sqrt{N_c}\, b_j ,
 
-with :math:`\hat n_c = \sum_l b_l^† b_l`; the component n = 0, the trace over the bath, stays what it is.
+with :math:`\hat n_c = \sum_l b_l^† b_l`; the component n = 0, the trace over the sites, stays what it is.
 """
 
 from __future__ import annotations
@@ -23,11 +23,9 @@ from scipy.sparse import coo_matrix, csr_matrix, eye_array, kron
 from scipy.sparse.csgraph import connected_components
 
 from ..errors import ArgumentError
-from ..problem.collective import CollectiveModel
-from ..problem.moments import Moment
-from .basis import in_reference_basis
-from .generator import Generator, indirect_weight, mode_weights, rounded, site_matrices
-from .readout import Readout
+from .modes import Pattern, coupling_matrices, indirect_weight, local_matrices
+from .readout import Readout, about_reference
+from .site import Compiled
 from .space import SymmetricSpace
 
 #: Dyson's normalisation is well conditioned where no cut comes near the size of a class.
@@ -36,38 +34,39 @@ SMALLEST_CLASS = 40
 NEGLIGIBLE = 1e-12
 
 
-def applies(model: CollectiveModel) -> bool:
-    """Whether the model has several classes, all large, without interactions, with reference states at rest."""
-    classes = model.classes
-    large = all(SMALLEST_CLASS <= c.count < math.inf for c in classes) or all(
-        c.count == math.inf for c in classes
-    )
-    simple = not any(len(c.interactions) or c.moves() for c in classes)
-    return len(classes) > 1 and large and simple
+def applies(compiled: Compiled) -> bool:
+    """Whether there are several classes, all large, without interactions, with reference states at rest."""
+    sites = compiled.sites
+    large = all(s.count >= SMALLEST_CLASS for s in sites)
+    simple = not any(len(s.equation.interactions) for s in sites) and not compiled.moving
+    return len(sites) > 1 and large and simple
 
 
-def rotation(model: CollectiveModel) -> tuple[np.ndarray, np.ndarray]:
+def rotation(compiled: Compiled, patterns: Sequence[Pattern]) -> tuple[np.ndarray, np.ndarray]:
     r"""Return an orthogonal matrix O with new modes as rows, β = O b, and the weights of the new modes.
 
     Columns are the modes of all classes one after the other; columns of modes that are never reached vanish.
     Collective modes span what the couplings take out of the condensates or put back into them, and what the
     sites' own dynamics makes of it. They have weight 1, the others that of indirect modes, or 0 at N = ∞.
     """
-    kept = np.concatenate(mode_weights(model)[0]) > 0
+    kept = np.concatenate([p.weights for p in patterns]) > 0
     own, seen = [], []
-    for site_class in model.classes:
-        local, coupled = site_matrices(site_class, site_class.reference(), site_class.lindbladian)
-        # Relative strength of a class: √N_c N_c^{−z} from the condensate and the coupling.
-        strength = site_class.count ** (0.5 - model.scaling) if site_class.count < math.inf else 1.0
-        vectors = np.concatenate([coupled[1:, 0], coupled[0, 1:]], axis=1)  # (D, 2 d_c², d_c²)
-        own.append(local[1:, 1:])
-        seen.append(strength * vectors.reshape(len(vectors), -1))
+    for site, known in zip(compiled.sites, patterns, strict=True):
+        r = site.equation.initial()
+        parts = coupling_matrices(site, r) * known.coupled
+        central = np.array([C.ravel() for C, *_ in site.couplings]).reshape(
+            len(parts), compiled.basis.size**2
+        )
+        # What the central system sees of a mode, created or removed; √N_c N^{−z} goes by the share of the class.
+        exchanged = [np.tensordot(side, central, axes=(0, 0)) for side in (parts[:, 1:, 0], parts[:, 0, 1:])]
+        own.append(local_matrices(site, r).sum(axis=0)[1:, 1:])
+        seen.append(math.sqrt(site.share) * np.hstack(exchanged))
     local, seen_by = block_diag(*own), np.concatenate(seen)
     seen_by[~kept] = 0
     linked = (local != 0) | (local.T != 0) | (np.abs(seen_by) @ np.abs(seen_by.T) > 0)
     linked &= kept[:, None] & kept[None, :]
-    finite = all(c.count < math.inf for c in model.classes)
-    dark = indirect_weight(sum(c.count for c in model.classes)) if finite else 0
+    size = compiled.problem.size
+    dark = indirect_weight(size) if size < math.inf else 0
     rows, weights = [], []
     for label in np.unique((components := connected_components(linked)[1])[kept]):
         modes = np.flatnonzero(components == label)
@@ -86,102 +85,113 @@ def rotation(model: CollectiveModel) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(rows), np.array(weights)
 
 
-class RotatedGenerator(Generator):
-    """The Lindbladian of several large classes in rotated modes."""
+class RotatedGenerator:
+    """The Lindbladian of several large classes in rotated modes; what it offers is that of `Generator`.
 
-    def __init__(self, model: CollectiveModel, cut: int, order: int | None = None) -> None:
-        self.model = model
-        self.order = 0 if order is None and any(c.count == math.inf for c in model.classes) else order
-        self.references = [c.reference() for c in model.classes]
-        self.moving = self.timed = False
-        total = sum(c.count for c in model.classes)
-        self.shares = [c.count / total if total < math.inf else 1.0 for c in model.classes]
-        O, weights = rotation(model)
-        self.weights = [weights]
-        self.space = SymmetricSpace(self.weights, [math.inf], cut)
-        self._dc2 = model.central_basis.size
-        self.size = self.space.size * self._dc2
+    Parameters
+    ----------
+    compiled : Compiled
+        The problem.
+    modes : ndarray
+        The orthogonal matrix of `rotation`.
+    occupations : ndarray
+        The set of occupations of the new modes.
+    orders : sequence of int or None
+        (None,), or (0, 1, …, l) for the coefficients of N^0, …, N^{−l/2}.
+    """
+
+    def __init__(
+        self,
+        compiled: Compiled,
+        modes: np.ndarray,
+        occupations: np.ndarray,
+        orders: Sequence[int | None] = (None,),
+    ) -> None:
+        self.compiled = compiled
+        infinite = compiled.problem.size == math.inf
+        self._orders = [0 if order is None and infinite else order for order in orders]
+        self.space = SymmetricSpace(occupations, np.zeros(len(modes), dtype=int))
+        self.size = self.space.size * compiled.basis.size
         shape = (self.space.size, self.space.size)
         annihilators = []
-        for mode in range(len(weights)):
+        for mode in range(len(modes)):
             hop = self.space.hop(0, mode + 1)
             annihilators.append(coo_matrix((hop.amplitudes, (hop.rows, hop.columns)), shape=shape).tocsr())
         nothing = csr_matrix(shape)
-        b = [sum((x * A for x, A in zip(o, annihilators, strict=True) if x), nothing) for o in O.T]
-        ends = np.cumsum([0, *(c.basis.size - 1 for c in model.classes)])
+        b = [sum((x * A for x, A in zip(o, annihilators, strict=True) if x), nothing) for o in modes.T]
+        ends = np.cumsum([0, *(site.basis.size - 1 for site in compiled.sites)])
         #: b_1, …, b_D of every class, and its n̂.
-        self._b = [b[ends[i] : ends[i + 1]] for i in range(len(model.classes))]
+        self._b = [b[ends[i] : ends[i + 1]] for i in range(len(compiled.sites))]
         self._n = [sum((x.T @ x for x in of_class), nothing) for of_class in self._b]
         self._one = csr_matrix(eye_array(self.space.size))
 
-    def collective(self, M: np.ndarray, site_class: int, scaling: float, order: int | None) -> csr_matrix:
-        r"""Return N^{−z} Σ_k M^{(k)} of a class, or its coefficient of N^{−order/2} (N being all sites)."""
-        b, n, total = self._b[site_class], self._n[site_class], csr_matrix(self._one.shape)
+    def lift(self, M: np.ndarray, site_class: int, scaling: float, order: int | None) -> csr_matrix:
+        r"""Return N^{−z} Σ_k M^{(k)} of a class, or its coefficient of N^{−order/2}; N counts all sites."""
+        b, n, total = self._b[site_class], self._n[site_class], csr_matrix(self._one.shape, dtype=M.dtype)
         created = sum((x * y.T for x, y in zip(M[1:, 0], b, strict=True) if x), total)
         annihilated = sum((x * y for x, y in zip(M[0, 1:], b, strict=True) if x), total)
         hops = -M[0, 0] * n
         for i in np.flatnonzero(M[1:, 1:].any(axis=1)):
             hops = hops + b[i].T @ sum(M[i + 1, j + 1] * b[j] for j in np.flatnonzero(M[i + 1, 1:]))
         by_power = {1.0: M[0, 0] * self._one, 0.5: created + annihilated, 0.0: hops, -0.5: -created @ n}
-        count = self.model.classes[site_class].count
+        share, size = self.compiled.sites[site_class].share, self.compiled.problem.size
         for power, operator in by_power.items():
             if order is None:
-                total = total + float(count) ** (power - scaling) * operator
+                total = total + share**power * float(size) ** (power - scaling) * operator
             elif abs(order - 2 * (scaling - power)) < 1e-12:
-                total = total + self.shares[site_class] ** (power - scaling) * operator
+                total = total + share**power * operator
             elif scaling < power and abs(operator).max() > NEGLIGIBLE:
                 raise ArgumentError("scaling", f"be at least {power:g} for the limit N = ∞ to exist", scaling)
         return total
 
-    def matrix(self, references: Sequence[np.ndarray] | None = None, time: float = 0.0) -> csr_matrix:
-        """The generator as a real sparse matrix."""
-        L = csr_matrix((self.size, self.size))
-        if not self.order:
-            L = L + kron(self._one, self.model.central_lindbladian)
-        for index, (site_class, r) in enumerate(zip(self.model.classes, self.references, strict=True)):
-            local, _ = site_matrices(site_class, r, site_class.lindbladian)
-            L = L + kron(self.collective(local, index, 0.0, self.order), eye_array(self._dc2))
-            parts = rounded(in_reference_basis(site_class.site_parts, r))
-            for M, central in zip(parts, site_class.central_parts, strict=True):
-                L = L + kron(self.collective(M, index, self.model.scaling, self.order), central)
-        L = csr_matrix(L)
-        L.data[np.abs(L.data) < NEGLIGIBLE * np.abs(L.data).max(initial=0)] = 0
-        L.eliminate_zeros()
-        return L
+    def matrices(
+        self, references: Sequence[np.ndarray], time: float = 0.0, again: bool = False
+    ) -> list[csr_matrix]:
+        """The generator, or its coefficients, as real sparse matrices."""
+        compiled, found = self.compiled, []
+        for order in self._orders:
+            L = csr_matrix((self.size, self.size))
+            if not order:
+                L = L + kron(self._one, compiled.central.at(time))
+            for index, (site, r) in enumerate(zip(compiled.sites, references, strict=True)):
+                local = local_matrices(site, r).sum(axis=0)
+                L = L + kron(self.lift(local, index, 0.0, order), eye_array(compiled.basis.size))
+                for (C, *_), M in zip(site.couplings, coupling_matrices(site, r), strict=True):
+                    L = L + kron(self.lift(M, index, compiled.problem.scaling, order), C)
+            L = csr_matrix(L)
+            L.data[np.abs(L.data) < NEGLIGIBLE * np.abs(L.data).max(initial=0)] = 0
+            L.eliminate_zeros()
+            found.append(L)
+        return found
 
-
-class RotatedReadout(Readout):
-    """Rows that read moments from the vectors of a `RotatedGenerator`."""
-
-    def __init__(self, generator: RotatedGenerator, moments: Sequence[Moment]) -> None:
-        self._rotated, self._moments = generator, list(moments)
-
-    def rows(self, references: Sequence[np.ndarray] | None = None) -> csr_matrix:
-        """The rows R with R @ v = the moments."""
-        generator = self._rotated
-        basis = generator.model.central_basis
-        orders = [None] if generator.order is None else list(range(generator.order + 1))
-        rows = []
-        for m in self._moments:
-            central = np.eye(1, basis.size) if m.central is None else basis.expectation(m.central).real[None]
-            series = [csr_matrix(np.eye(1, generator.space.size) * (not order)) for order in orders]
-            if m.power:
-                lifts = [self._multiplication(m, order) for order in orders]
-                for _ in range(m.power):
+    def rows(self, readout: Readout, references: Sequence[np.ndarray]) -> list[csr_matrix]:
+        """The rows R with Σ_i R_{k−i} v_i = the coefficient of order k of the moments."""
+        start = [csr_matrix(np.eye(1, self.space.size) * (not order)) for order in self._orders]
+        found: list[list[np.ndarray]] = [[] for _ in self._orders]
+        for moment, central in zip(readout.moments, readout.central, strict=True):
+            series = start
+            if moment.power:
+                lifts = [
+                    sum(
+                        self.lift(about_reference(left, references[index]), index, moment.scaling, order)
+                        for index, left in readout.maps[moment.key()[2]].items()
+                    )
+                    for order in self._orders
+                ]
+                for _ in range(moment.power):
                     series = [
                         sum(series[i] @ lifts[order - i] for i in range(order + 1))
                         for order in range(len(series))
                     ]
-            rows.append(kron(series[-1], central).toarray()[0])
-        return csr_matrix(np.array(rows))
+            for of_order, row in zip(found, series, strict=True):
+                of_order.append(kron(row, central[None]).toarray()[0])
+        return [csr_matrix(np.array(of_order)) for of_order in found]
 
-    def _multiplication(self, moment: Moment, order: int | None) -> csr_matrix:
-        """½{B − b, ·} of all classes that the moment contains."""
-        generator = self._rotated
-        total = csr_matrix((generator.space.size, generator.space.size))
-        for index, B in moment.per_class().items():
-            M = generator.model.classes[index].basis.anticommutator(B) / 2
-            M = in_reference_basis(M, generator.references[index])
-            M = rounded(M - M[0, 0] * np.eye(len(M)))
-            total = total + generator.collective(M, index, moment.scaling, order)
-        return total
+    def blocks(self) -> None:
+        """No blocks of weakly connected states are known here."""
+
+    def initial(self) -> np.ndarray:
+        """The initial product state: the central state times n = 0."""
+        v = np.zeros(self.size)
+        v[: self.compiled.basis.size] = self.compiled.initial()
+        return v

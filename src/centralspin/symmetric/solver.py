@@ -1,171 +1,333 @@
-"""Method "symmetric": choose the cut of symmetric Liouville space, run, and show that the cut was enough."""
+"""Method "symmetric": exact evolution and stationary states in symmetric Liouville space."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.sparse import bmat, csr_matrix
+from scipy.sparse import bmat, csr_matrix, eye_array
 
-from ..errors import ArgumentError, TruncationError
+from ..errors import ArgumentError, ConvergenceError
 from ..numerics.stationary import StationarySolver
-from ..numerics.stepping import evolve_linear, evolve_time_dependent, largest_step
-from ..problem.central_spin import PAULI, CentralSpinModel
-from ..problem.collective import CollectiveModel, Sites, collective_model
-from ..problem.moments import Moment
-from ..problem.observables import Raw, RawMoments
+from ..numerics.stepping import Stepper, evolve_linear, integrate
+from ..problem.general import Problem, Task
+from ..problem.moments import Moment, Reading
 from . import dark_modes
-from .dark_modes import RotatedGenerator, RotatedReadout
-from .generator import Generator, mode_weights
+from .cut import FIRST_CUT, Converged, Outcome, Shape, converge
+from .generator import Generator
+from .modes import align, pattern
 from .readout import Readout
-from .space import SymmetricSpace
+from .site import NOTHING, Compiled, Equation
 
-#: Cuts grow by 4, or by this factor if that is more, until the estimated error meets the tolerance.
-GROWTH = 1.2
-#: The error of a cut is extrapolated from the last two changes, d₁ then d₂, as SAFETY d₂²/d₁ (never above d₂); a
-#: d₁ above the values themselves comes from a cut that was useless, and is taken to be as large as they are.
-SAFETY = 10
-#: The first cut that is tried, in the fluctuation regime and where mean field holds; twice the highest moment
-#: that is read out if that is more.
-FIRST_CUT = {"fluctuations": 8, "mean field": 4}
-#: Measured peak memory per unknown while assembling and stepping (generator, Taylor terms, temporaries).
+ABOUT = "reference"
+OPTIONS = frozenset({"cut", "memory_budget", "t_stops"})
+
+#: Measured peak memory per unknown and column while assembling and stepping.
 BYTES_PER_UNKNOWN = 1500
 #: Default for the memory that one run may take.
 MEMORY_BUDGET = 2e9
-#: A sparse LU factorisation fills in; it may use this many bytes per unknown and unit of cut.
-LU_BYTES_PER_UNKNOWN = 800
-
-AXES = {"x": PAULI[0], "y": PAULI[1], "z": PAULI[2]}
-
-
-def evolve(
-    model: CentralSpinModel,
-    times: np.ndarray,
-    raw: tuple[Raw, ...],
-    central_state: Any,
-    bath_bloch: Any,
-    tolerance: float,
-    **options: Any,
-) -> tuple[RawMoments, dict[str, Any]]:
-    """Raw moments in time by exact evolution in symmetric Liouville space."""
-    problem = collective_model(model, central_state, bath_bloch)
-    values, details = evolve_moments(problem, times, as_moments(raw), tolerance, **options)
-    r = (
-        problem.classes[0].reference_at(times)
-        if problem.classes[0].moves()
-        else problem.classes[0].reference()[None]
-    )
-    return raw_moments(raw, values, r), details
+#: The share of the tolerance that integration may use up; truncation has the rest.
+INTEGRATION = 0.1
+#: After so many steps, and with so many to go, the stationary state is sought, to read the rest of the times from it.
+SETTLE_AFTER, SETTLE_BEFORE = 60, 200
+#: A state counts as stationary if it is that close to the stationary one, in units of the tolerance.
+SETTLED = 1e-2
 
 
-def steady_state(
-    model: CentralSpinModel, raw: tuple[Raw, ...], tolerance: float, **options: Any
-) -> tuple[RawMoments, dict[str, Any]]:
-    """Raw moments at stationarity by one sparse solve in symmetric Liouville space."""
-    problem = collective_model(model)
-    values, details = stationary_moments(problem, as_moments(raw), tolerance, **options)
-    return raw_moments(raw, values, problem.classes[0].reference()), details
+def refuses(task: Task) -> ArgumentError | None:
+    """Nothing but a stationary state of what does not stand still is refused."""
+    if task.times is not None:
+        return None
+    if not task.problem.constant:
+        return ArgumentError(
+            "rates", "be constant in time where a stationary state is asked for", "a function of time"
+        )
+    if any(site.equation.moves() for site in Compiled(task.problem.stationary()).sites):
+        return ArgumentError(
+            "interactions",
+            "leave the stationary state of the sites alone where one is asked for",
+            "moving it",
+        )
+    return None
 
 
-def as_moments(raw: Sequence[Raw]) -> list[Moment]:
-    """Write raw moments of the spin-½ model as moments of the general problem."""
-    moments = []
-    for kind, argument in raw:
-        if kind == "tau":
-            moments.append(Moment(central=AXES[argument]))
+def run(task: Task) -> Reading:
+    """Moments in time or at stationarity."""
+    values, details, error = Solver(task).solve()
+    return Reading(values[0], error, details)
+
+
+class Solver:
+    """One task, solved for values (orders = (None,)) or for coefficients in N^{−1/2} (orders = (0, 1, …, l))."""
+
+    def __init__(self, task: Task, orders: Sequence[int | None] = (None,)) -> None:
+        self.task, self.orders = task, tuple(orders)
+        problem = task.problem if task.times is not None else task.problem.stationary()
+        self.compiled = compile_problem(problem)
+        self.references = self.compiled.references()
+        at_limit = problem.size == math.inf and self.orders == (None,)
+        self.patterns = [pattern(site, problem.scaling, at_limit) for site in self.compiled.sites]
+        self.rotated = dark_modes.applies(self.compiled)
+        self.readout = Readout(self.compiled, task.moments, self.orders)
+        if self.rotated:
+            self._modes, rotated = dark_modes.rotation(self.compiled, self.patterns)
+            power = max((m.power or 0 for m in task.moments), default=0)
+            self.shape = Shape([rotated], [math.inf], [rotated > 0], power)
         else:
-            axis, power, scaling = (argument, 1, 1.0) if kind == "m" else (kind, argument, 0.5)
-            moments.append(Moment(site=AXES[axis], power=power, scaling=scaling))
-    return moments
+            weights = [p.weights for p in self.patterns]
+            self.shape = Shape(weights, [s.count for s in self.compiled.sites], *self._needed())
+
+    def _needed(self) -> tuple[list[np.ndarray], int]:
+        """Which modes the readouts reach, and up to how many quanta."""
+        generic = [site.equation.generic() for site in self.compiled.sites]
+        rows = np.array([bath for of_order in self.readout.series(generic) for bath, _ in of_order])
+        read = np.count_nonzero(rows, axis=0) > 0
+        used = self.readout.occupations[read]
+        ends = np.cumsum([0, *(len(p.weights) for p in self.patterns)])
+        modes = used.any(axis=0)
+        return [modes[a:b] for a, b in itertools.pairwise(ends)], int(used.sum(axis=1).max(initial=0))
+
+    def generator(self, occupations: np.ndarray) -> Any:
+        """The representation that suits the problem."""
+        if self.rotated:
+            return dark_modes.RotatedGenerator(self.compiled, self._modes, occupations, self.orders)
+        return Generator(self.compiled, self.patterns, occupations, self.orders)
+
+    def solve(self) -> tuple[np.ndarray, dict[str, Any], float]:
+        """Moments, shape (orders, …, moments), details, and the estimated error."""
+        task, compiled = self.task, self.compiled
+        regime = "mean field" if compiled.problem.scaling >= 1 else "fluctuations"
+
+        def memory(states: int) -> float:
+            return states * compiled.basis.size * BYTES_PER_UNKNOWN * len(self.orders)
+
+        step: Callable[[np.ndarray, np.ndarray], Outcome]
+        step = self._stationary if task.times is None else self._moving if compiled.moving else self._steady
+        found: Converged = converge(
+            self.shape,
+            step,
+            task.tolerance * (1 - INTEGRATION),
+            FIRST_CUT[regime],
+            task.options.get("cut"),
+            memory,
+            task.options.get("memory_budget", MEMORY_BUDGET),
+        )
+        details = {
+            "cut": found.cut,
+            "unknowns": found.outcome.unknowns,
+            "truncation_error": found.error,
+            "exact": found.complete,
+        }
+        values = np.array(np.split(found.outcome.values, len(self.orders), axis=-1))
+        return values, details, found.error + INTEGRATION * task.tolerance
+
+    def _prepared(self, outer: np.ndarray, inner: np.ndarray) -> tuple[Any, np.ndarray]:
+        """The generator on the outer set, and which unknowns of all orders belong to the inner one."""
+        generator = self.generator(outer)
+        mask = np.tile(np.repeat(inner, self.compiled.basis.size), len(self.orders))
+        return generator, mask
+
+    @staticmethod
+    def _outcome(states: np.ndarray, rows: np.ndarray, unknowns: int) -> Outcome:
+        """From states of the two sets, shape (…, components, 2 or 1 if they are the same), and readouts."""
+        values = np.einsum("...ri,...i->...r", rows, states[..., 0])
+        change = np.einsum("...ri,...i->...r", np.abs(rows), np.abs(states[..., 0] - states[..., -1]))
+        return Outcome(values, float(change.max(initial=0)), unknowns)
+
+    def _steady(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
+        """Evolve with a generator that does not change in time."""
+        assert self.task.times is not None
+        generator, mask = self._prepared(outer, inner)
+        start = np.zeros((len(mask), columns(mask)))
+        start[: generator.size] = generator.initial()[:, None]
+        return self._constant(generator, mask, start, self.task.times, self.references)
+
+    def _constant(
+        self,
+        generator: Any,
+        mask: np.ndarray,
+        start: np.ndarray,
+        times: np.ndarray,
+        references: list[np.ndarray],
+    ) -> Outcome:
+        task = self.task
+        L = triangular(generator.matrices(references))
+        rows = triangular(generator.rows(self.readout, references))
+        used = np.unique(rows.indices)
+        states, _ = evolve_linear(
+            L, start, times, eye_array(len(start), format="csr")[used], INTEGRATION * task.tolerance,
+            masks(mask),
+            Settling(L, generator, mask, times, task.tolerance) if len(self.orders) == 1 else None, task.progress,
+        )  # fmt: skip
+        return self._outcome(states, rows[:, used].toarray(), generator.size)
+
+    def _moving(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
+        """Evolve together with the reference states, or with factors that change in time."""
+        task, compiled = self.task, self.compiled
+        assert task.times is not None
+        generator, mask = self._prepared(outer, inner)
+        n = generator.size * len(self.orders)
+        ends = np.cumsum([columns(mask) * n, *(len(r) for r in self.references)])[:-1]
+        keep, c = masks(mask), columns(mask)
+
+        def derivative(time: float, y: np.ndarray) -> np.ndarray:
+            state, *references = np.split(y, ends)
+            moved = [
+                site.equation.velocity(r, time) for site, r in zip(compiled.sites, references, strict=True)
+            ]
+            L = generator.matrices(references, time, again=True)
+            v = np.split(state.reshape(n, c), len(L))
+            changed = np.concatenate([sum(L[l - i] @ v[i] for i in range(l + 1)) for l in range(len(L))])
+            return np.concatenate([(keep * changed).ravel(), *moved])
+
+        start = np.zeros((n, c))
+        start[: generator.size] = generator.initial()[:, None]
+        rest = self.rest()
+        early, late = task.times[task.times <= rest], task.times[task.times > rest]
+        factors = self.factors()
+        states = integrate(
+            derivative, np.concatenate([start.ravel(), *self.references]), np.r_[early, rest] if len(late) else early,
+            task.tolerance, timed=bool(factors), factors=factors, t_stops=task.options.get("t_stops", ()),
+            progress=task.progress,
+        )  # fmt: skip
+        outcomes = []
+        for y in states[: len(early)]:
+            state, *references = np.split(y, ends)
+            rows = triangular(generator.rows(self.readout, references))
+            used = np.unique(rows.indices)
+            outcomes.append(self._outcome(state.reshape(n, c)[used], rows[:, used].toarray(), generator.size))
+        if len(late):  # nothing but the state changes any more
+            state, *references = np.split(states[-1], ends)
+            outcomes.append(self._constant(generator, mask, state.reshape(n, c), late - rest, references))
+        values = np.concatenate([np.atleast_2d(outcome.values) for outcome in outcomes])
+        return Outcome(values, max(outcome.difference for outcome in outcomes), generator.size)
+
+    def rest(self) -> float:
+        """When the reference states stand still; never where something changes in time explicitly."""
+        equations = [site.equation for site in self.compiled.sites if site.equation.moves()]
+        if self.factors() or self.task.times is None or not len(self.task.times):
+            return math.inf
+        span, time = float(self.task.times[-1]), 1 / max(equation.rate for equation in equations)
+        while (time := 2 * time) < span / 2:
+            if all(still(equation, equation.at(np.array([time]))[0]) for equation in equations):
+                return time
+        return math.inf
+
+    def factors(self) -> list[Callable[[float], float]]:
+        """All functions of time in the problem."""
+        compiled = self.compiled
+        found = list(compiled.central.factors)
+        for site in compiled.sites:
+            found += site.equation.parts.factors
+            found += [factor for *_, factor in site.couplings if callable(factor)]
+        return found
+
+    def _stationary(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
+        """The stationary state, and its coefficients: L_0 v_l = −Σ_{i<l} L_{l−i} v_i, without trace."""
+        task = self.task
+        generator, mask = self._prepared(outer, inner)
+        matrices = generator.matrices(self.references)
+        rows = triangular(generator.rows(self.readout, self.references))
+        found = []
+        one_order = mask[: generator.size]
+        for keep in masks(one_order).T:
+            index = np.flatnonzero(keep)
+            whole = len(index) == generator.size
+            L = matrices if whole else [matrix[index][:, index] for matrix in matrices]
+            blocks = generator.blocks()
+            solver = StationarySolver(
+                L[0], np.eye(1, len(index))[0], INTEGRATION * task.tolerance,
+                blocks=None if blocks is None else blocks[index], slowest=self.slowest(), check=len(index) <= 2500,
+                progress=task.progress,
+            )  # fmt: skip
+            states = [solver.stationary()]
+            for l in range(1, len(self.orders)):
+                states.append(solver.solve(-sum(L[l - i] @ states[i] for i in range(l))))
+            full = np.zeros((len(states), generator.size))
+            full[:, index] = states
+            found.append(full.ravel())
+        used = np.unique(rows.indices)
+        return self._outcome(np.column_stack(found)[used], rows[:, used].toarray(), generator.size)
+
+    def slowest(self) -> float:
+        """The slowest relaxation of a site or of the central system by itself."""
+        rates = []
+        for matrix in [
+            self.compiled.central.at(0.0),
+            *(s.equation.parts.at(0.0) for s in self.compiled.sites),
+        ]:
+            damping = -np.linalg.eigvals(matrix).real
+            rates += damping[damping > NOTHING * np.abs(matrix).max(initial=0)].tolist()
+        return min(rates, default=1.0)
 
 
-def raw_moments(raw: Sequence[Raw], values: np.ndarray, r: np.ndarray) -> RawMoments:
-    """Name the values read about the reference states r, shape (…, 3)."""
-    about = {axis: np.where(np.abs(r[..., i]) > 1e-14, r[..., i], 0.0) for i, axis in enumerate("xyz")}
-    about = {axis: value[0] if value.shape == (1,) else value for axis, value in about.items()}
-    result = {}
-    for index, key in enumerate(raw):
-        result[key] = values[..., index]
-        if key[0] == "m":  # read about the reference; the convention is ⟨S_α⟩/N itself
-            result[key] = result[key] + about[key[1]]
-    return RawMoments(result, {"x": about["x"], "y": about["y"]})
+class Settling:
+    """Finds out, in a long evolution, that the state has become stationary."""
+
+    def __init__(self, L: Any, generator: Any, mask: np.ndarray, times: np.ndarray, tolerance: float) -> None:
+        self._L, self._generator, self._mask, self._tolerance = L, generator, mask, tolerance
+        self._span = float(times[-1])
+        self._rest: np.ndarray | None = None
+        self._open = True
+
+    def __call__(self, stepper: Stepper) -> np.ndarray | None:
+        """The state from which the rest is read, or None while it still changes."""
+        left = stepper.steps * (self._span / stepper.time - 1) if stepper.time else math.inf
+        if not self._open or stepper.steps < SETTLE_AFTER or left < SETTLE_BEFORE:
+            return None
+        if self._rest is None:
+            self._rest = self._stationary(stepper.V)
+            if self._rest is None:
+                self._open = False
+                return None
+        distance = float(np.abs(stepper.V - self._rest).max())
+        return self._rest if distance <= SETTLED * self._tolerance else None
+
+    def _stationary(self, V: np.ndarray) -> np.ndarray | None:
+        found = []
+        for column, keep in zip(V, masks(self._mask).T, strict=True):
+            index = np.flatnonzero(keep)
+            blocks = self._generator.blocks()
+            try:
+                solver = StationarySolver(
+                    self._L[index][:, index], np.eye(1, len(index))[0], 1e-3 * self._tolerance,
+                    blocks=None if blocks is None else blocks[index], check=len(index) <= 2500,
+                )  # fmt: skip
+                rest = np.zeros(len(keep))
+                rest[index] = solver.stationary(column[index])
+            except ConvergenceError:
+                return None
+            found.append(rest)
+        return np.array(found)
 
 
-def evolve_moments(
-    model: CollectiveModel,
-    times: np.ndarray,
-    moments: Sequence[Moment],
-    tolerance: float,
-    cut: int | None = None,
-    memory_budget: float = MEMORY_BUDGET,
-    orders: Sequence[int | None] = (None,),
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Moments in time, shape (times, moments), and details; the cut grows until the tolerance is met.
-
-    With `orders` = (0, 1, …, l) their coefficients of N^0, N^{−1/2}, …, N^{−l/2} one after the other.
-    """
-
-    def run(cut: int) -> tuple[np.ndarray, Generator]:
-        generators = [_generator(model)(model, cut, order) for order in orders]
-        return _propagate(generators, moments, times, tolerance), generators[0]
-
-    return _converge(model, run, moments, tolerance, cut, memory_budget, BYTES_PER_UNKNOWN * len(orders))
+def compile_problem(problem: Problem) -> Compiled:
+    """Write a problem as matrices, with modes chosen so that few of them are exchanged with a condensate."""
+    compiled = Compiled(problem)
+    for site in compiled.sites:
+        align(site)
+    return compiled
 
 
-def _generator(model: CollectiveModel) -> type[Generator]:
-    """The representation that suits the model."""
-    return RotatedGenerator if dark_modes.applies(model) else Generator
+def masks(inner: np.ndarray) -> np.ndarray:
+    """The sets that are worked with as columns: the outer one, and the inner one if it is another."""
+    return np.column_stack([np.ones_like(inner)] if inner.all() else [np.ones_like(inner), inner])
 
 
-def _readouts(generators: Sequence[Generator], moments: Sequence[Moment]) -> list[Readout]:
-    return [
-        RotatedReadout(g, moments) if isinstance(g, RotatedGenerator) else Readout(g, moments)
-        for g in generators
-    ]
+def columns(inner: np.ndarray) -> int:
+    """Their number."""
+    return masks(inner).shape[1]
 
 
-def _propagate(
-    generators: list[Generator], moments: Sequence[Moment], times: np.ndarray, tolerance: float
-) -> np.ndarray:
-    """Moments in time, shape (times, orders · moments).
-
-    One generator is stepped as it is. Several are the coefficients L_l of N^{−l/2}; then the coefficients of
-    the state obey v̇_l = Σ_i L_{l−i} v_i, one block-triangular equation.
-    """
-    first = generators[0]
-    readouts = _readouts(generators, moments)
-    v = np.concatenate([first.initial(), np.zeros((len(generators) - 1) * first.size)])
-
-    def rows(references: list[np.ndarray] | None = None) -> csr_matrix:
-        return _triangular([readout.rows(references) for readout in readouts])
-
-    if not first.moving:
-        matrix = _triangular([generator.matrix() for generator in generators])
-        return evolve_linear(matrix, v, times, rows(), tolerance)
-    # The references obey their own equation; they are stepped together with the state they carry.
-    splits = np.cumsum([len(v), *(len(r) for r in first.references)])[:-1]
-
-    def derivative(time: float, y: np.ndarray) -> np.ndarray:
-        state, *references = np.split(y, splits)
-        moved = [c.velocity(r, time) for c, r in zip(first.model.classes, references, strict=True)]
-        L = [generator.matrix(references, time) for generator in generators]
-        v = np.split(state, len(L))
-        changed = [sum(L[l - i] @ v[i] for i in range(l + 1)) for l in range(len(L))]
-        return np.concatenate([*changed, *moved])
-
-    values = []
-    start = np.concatenate([v, *first.references])
-    step = largest_step(times) if first.timed else math.inf
-    for y in evolve_time_dependent(derivative, start, times, tolerance, step):
-        state, *references = np.split(y, splits)
-        values.append(rows(references) @ state)
-    return np.array(values)
+def still(equation: Equation, r: np.ndarray) -> bool:
+    """Whether a reference state does not change any more."""
+    return bool(np.abs(equation.velocity(r)).max(initial=0) <= 10 * NOTHING * equation.rate)
 
 
-def _triangular(blocks: list[csr_matrix]) -> csr_matrix:
+def triangular(blocks: list[csr_matrix]) -> csr_matrix:
     """The block Toeplitz matrix with blocks[0] on the diagonal, blocks[1] below it, …."""
     if len(blocks) == 1:
         return blocks[0]
@@ -174,97 +336,36 @@ def _triangular(blocks: list[csr_matrix]) -> csr_matrix:
     return csr_matrix(bmat(grid, format="csr"))
 
 
-def stationary_moments(
-    model: CollectiveModel,
-    moments: Sequence[Moment],
-    tolerance: float,
-    cut: int | None = None,
-    memory_budget: float = MEMORY_BUDGET,
-    orders: Sequence[int | None] = (None,),
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Moments at stationarity, shape (moments,), and details; `orders` as in `evolve_moments`."""
-    if any(c.rates for c in model.classes):
-        raise ArgumentError(
-            "rates", "be constant in time where a stationary state is asked for", "a function"
-        )
-    sites = (model.sites,) if isinstance(model.sites, Sites) else model.sites
-    model = replace(model, sites=[replace(s, initial=None) for s in sites])  # wherever it started
-    if any(c.moves() for c in model.classes):
-        raise ArgumentError(
-            "interactions",
-            "leave the stationary state of the sites alone where one is asked for",
-            "moving it",
-        )
+def shift(problem: Problem, times: np.ndarray | None, orders: Sequence[int | None], t_stops: Any = ()) -> Any:
+    r"""From a moment to :math:`N^{-s} \sum_k ⟨B^{(k)}⟩` in the reference states, as a series, shape (orders, times)."""
+    compiled = Compiled(problem if times is not None else problem.stationary())
+    when = np.zeros(1) if times is None else times
+    states = [site.equation.at(when, t_stops) for site in compiled.sites]
 
-    def run(cut: int) -> tuple[np.ndarray, Generator]:
-        generators = [_generator(model)(model, cut, order) for order in orders]
-        first = generators[0]
-        matrices = [generator.matrix() for generator in generators]
-        solver = StationarySolver(matrices[0], np.eye(1, first.size)[0], blocks=first.blocks())
-        states = [solver.stationary()]
-        for l in range(1, len(orders)):  # L_0 v_l = −Σ_{i<l} L_{l−i} v_i, without trace
-            states.append(solver.solve(-sum(matrices[l - i] @ states[i] for i in range(l))))
-        rows = _triangular([readout.rows() for readout in _readouts(generators, moments)])
-        return rows @ np.concatenate(states), first
-
-    bytes_per_unknown = BYTES_PER_UNKNOWN + LU_BYTES_PER_UNKNOWN * 10
-    return _converge(model, run, moments, tolerance, cut, memory_budget, bytes_per_unknown)
-
-
-def _converge(
-    model: CollectiveModel,
-    run: Callable[[int], tuple[np.ndarray, Generator]],
-    moments: Sequence[Moment],
-    tolerance: float,
-    fixed_cut: int | None,
-    memory_budget: float,
-    bytes_per_unknown: float,
-) -> tuple[np.ndarray, dict[str, Any]]:
-    if _generator(model) is RotatedGenerator:
-        weights, sizes = [dark_modes.rotation(model)[1]], [math.inf]
-    else:
-        weights, sizes = mode_weights(model)[0], [c.count for c in model.classes]
-    complete = SymmetricSpace.complete_cut(weights, sizes)
-    highest = max((m.power for m in moments), default=0)
-    first = FIRST_CUT["mean field" if model.scaling >= 1 else "fluctuations"]
-    cut = first if fixed_cut is None else fixed_cut
-    cut = int(min(max(cut, 2 * highest if fixed_cut is None else highest), complete))
-    previous, change, error = None, math.inf, math.inf
-    while True:
-        unknowns = count_states(weights, sizes, cut) * model.central_basis.size
-        needed = unknowns * bytes_per_unknown
-        if needed > memory_budget:
-            which = "first" if previous is None else "next"
-            miss = "" if error == math.inf else f", and the cut before it is off by about {error:.2g}"
-            raise TruncationError(
-                f"The tolerance {tolerance:g} is not met within the memory budget of {memory_budget / 1e9:.3g} GB: "
-                f"the {which} cut {cut} needs about {needed / 1e9:.3g} GB ({unknowns:,} unknowns){miss}."
+    def of(moment: Moment) -> np.ndarray:
+        total: Any = 0.0
+        for index, B in moment.operators.items():
+            row = compiled.sites[index].basis.expectation(B)
+            value = row[0] + states[index] @ row[1:]
+            size = np.abs(row).max(initial=0)
+            total = total + compiled.sites[index].share * np.where(
+                np.abs(value) <= 10 * NOTHING * size, 0.0, value
             )
-        values, generator = run(cut)
-        exact = bool(cut >= complete)
-        if previous is not None:
-            before, change = change, float(np.abs(values - previous).max())
-            if math.isfinite(before):
-                before = min(before, float(np.abs(values).max()))
-            shrinks = math.isfinite(before) and before > 0
-            error = change * min(1.0, SAFETY * change / before) if shrinks else change
-        if exact:
-            error = 0.0
-        if exact or error <= tolerance or fixed_cut is not None:
-            details = {"cut": cut, "unknowns": generator.size, "truncation_error": error, "exact": exact}
-            return values, details
-        previous = values
-        cut = int(min(max(cut + 4, math.ceil(cut * GROWTH)), complete))
+        total = total if not moment.hermitian else np.real(total)
+        series = np.zeros((len(orders), len(when)), dtype=np.asarray(total).dtype)
+        order = 2 * (moment.scaling - 1)
+        if orders[0] is None and problem.size < math.inf:
+            series[0] = total * float(problem.size) ** (1 - moment.scaling)
+        elif np.any(total != 0):
+            if order < 0:
+                raise ArgumentError(
+                    "about",
+                    'be "mean" or "reference" where ⟨B⟩ ≠ 0 and the limit N = ∞ is meant (with a tilted bath ⟨S⟩/√N '
+                    "does not exist there)",
+                    repr(moment.about),
+                )
+            if order < len(orders) and abs(order - round(order)) < 1e-12:
+                series[round(order)] = total
+        return series[:, 0] if times is None else series
 
-
-def count_states(weights: Sequence[np.ndarray], sizes: Sequence[float], cut: int) -> int:
-    """Number of occupations with Σ w_i n_i ≤ cut and |n| of every class ≤ its size, counted without listing them."""
-    total = np.eye(1, cut + 1)[0]
-    for of_class, size in zip(weights, sizes, strict=True):
-        ways = np.zeros((int(min(size, cut)) + 1, cut + 1))  # by occupation and weighted occupation
-        ways[0, 0] = 1
-        for weight in (w for w in of_class if 0 < w <= cut):
-            for occupation in range(1, len(ways)):
-                ways[occupation, weight:] += ways[occupation - 1, : cut + 1 - weight]
-        total = np.convolve(total, ways.sum(axis=0))[: cut + 1]
-    return int(total.sum())
+    return of

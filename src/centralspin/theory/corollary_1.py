@@ -15,10 +15,11 @@ import numpy as np
 import qutip
 from scipy.sparse import block_array, csr_matrix, eye_array, kron
 
-from ..errors import ArgumentError, increasing_times
+from ..errors import ArgumentError
 from ..methods.spin_boson import operators, thermal_state
 from ..numerics.stepping import evolve_linear
 from ..problem.central_spin import SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
+from ..problem.checks import increasing_times
 from .theorem_1 import CENTRAL, BathSuperoperators, Exponents, word
 
 #: A monomial τ_{μ1} a†^{μ2} a^{μ3} m_z^{μ4} as (μ1, μ2, μ3, μ4), τ_0 = 1.
@@ -42,7 +43,7 @@ class _Dynamics:
         self, start: np.ndarray, mus: Sequence[Monomial], times: Sequence[float], tolerance: float = 1e-10
     ) -> np.ndarray:
         """Return the matrix elements of e^{tL}[P^μ], shape (times, monomials)."""
-        return evolve_linear(self.generator, start, increasing_times(times), self.rows(mus), tolerance)
+        return evolve_linear(self.generator, start, increasing_times(times), self.rows(mus), tolerance)[0]
 
     def powers(self, start: np.ndarray, mus: Sequence[Monomial], count: int) -> np.ndarray:
         """Return the matrix elements of L^k[P^μ] for k = 0 … `count`, shape (count + 1, monomials)."""
@@ -142,6 +143,76 @@ class BosonDynamics(_Dynamics):
     def rows(self, mus: Sequence[Monomial]) -> csr_matrix:
         """Return the rows X ↦ Tr(P^μ X), one per monomial."""
         return csr_matrix(np.array([self._product(mu).full().ravel() for mu in mus]))
+
+
+class BosonPolynomials:
+    """L̃ of Eq. (9) on normal-ordered polynomials Σ X_{pq} a†^p a^q: no Fock space, and nothing is truncated.
+
+    A polynomial is an array of 2×2 matrices X_{pq} of the central spin, shape (2, 2, size, size).
+
+    Parameters
+    ----------
+    model : CentralSpinModel
+        The problem; its N is ignored.
+    """
+
+    def __init__(self, model: CentralSpinModel) -> None:
+        self.model = model.replace(N=math.inf)
+        self._coupling = model.g0 * math.sqrt(model.require_boson())
+
+    def powers(
+        self, nu: Monomial, mu: Monomial, eta: Monomial, count: int, central_state: Any = "up"
+    ) -> np.ndarray:
+        """Return φ⊗Ω̃_β(P^ν L̃^k[P^μ] P^η) for k = 0 … `count`."""
+        phi = self.model.central_density_matrix(central_state)
+        outer = [exponents_of(p) for p in (nu, eta)]
+        size = count + sum(mu[1:3]) + sum(r + l for r, l, _ in outer) + 2
+        X = np.zeros((2, 2, size, size), dtype=complex)
+        X[:, :, mu[1], mu[2]] = CENTRAL[mu[0]]
+        average = (-self.model.epsilon) ** (nu[3] + mu[3] + eta[3])
+        p = np.arange(size)
+        moments = np.cumprod(np.r_[1.0, p[1:] * self.model.thermal_occupation])  # ⟨a†^p a^p⟩ = p! n_β^p
+        values = []
+        for _ in range(count + 1):
+            Y = X
+            for key in word(outer[0])[: sum(outer[0][:2])][::-1]:  # the factor next to Y acts first
+                Y = _times(key, Y)
+            for key in word(outer[1])[: sum(outer[1][:2])]:
+                Y = _times(key, Y, from_right=True)
+            central = np.einsum("ijpp,p->ij", Y, moments)
+            values.append(average * np.trace(phi @ CENTRAL[nu[0]] @ central @ CENTRAL[eta[0]]))
+            X = self._generator(X)
+        return np.array(values)
+
+    def _generator(self, X: np.ndarray) -> np.ndarray:
+        H, p = self.model.central_hamiltonian(), np.arange(X.shape[-1])
+        result = 1j * (np.einsum("ij,jkpq->ikpq", H, X) - np.einsum("ijpq,jk->ikpq", X, H))
+        for J in self.model.central_jumps():
+            rate, Jd = J.conj().T @ J / 2, J.conj().T
+            result += np.einsum("ij,jkpq,kl->ilpq", Jd, X, J)
+            result -= np.einsum("ij,jkpq->ikpq", rate, X) + np.einsum("ijpq,jk->ikpq", X, rate)
+        for tau, key in ((SIGMA_PLUS, "a"), (SIGMA_MINUS, "a†")):
+            result += 1j * self._coupling * np.einsum("ij,jkpq->ikpq", tau, _times(key, X))
+            result -= 1j * self._coupling * np.einsum("ijpq,jk->ikpq", _times(key, X, from_right=True), tau)
+        result -= self.model.bath_rate / 2 * (p[:, None] + p) * X
+        contracted = self.model.boson_pump * np.outer(p, p) * X  # κ↑ μ2 μ3 a†^{μ2−1} a^{μ3−1}
+        result[:, :, :-1, :-1] += contracted[:, :, 1:, 1:]
+        return np.asarray(result)
+
+
+def _times(key: str, X: np.ndarray, from_right: bool = False) -> np.ndarray:
+    """Multiply Σ X_{pq} a†^p a^q by a or a† and put it in normal order again."""
+    result = np.zeros_like(X)
+    if key == "a":
+        result[..., 1:] = X[..., :-1]
+    else:
+        result[..., 1:, :] = X[..., :-1, :]
+    p = np.arange(1, X.shape[-1])
+    if key == "a" and not from_right:  # a a†^p = a†^p a + p a†^{p−1}
+        result[..., :-1, :] += p[:, None] * X[..., 1:, :]
+    if key == "a†" and from_right:  # a^q a† = a† a^q + q a^{q−1}
+        result[..., :-1] += p * X[..., 1:]
+    return result
 
 
 def exponents_of(monomial: Monomial) -> Exponents:

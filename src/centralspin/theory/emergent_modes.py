@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import ArgumentError, real_number
+from ..errors import ArgumentError
+from ..problem.checks import real_number
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ parts. The factors are ordered others ⊗ n spins ⊗ central spin.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import cached_property, reduce
 from typing import Any
@@ -30,14 +29,11 @@ from scipy.sparse import block_array, csr_array, eye_array, kron
 
 from ..errors import ArgumentError
 from ..methods.dicke import DickeBlocks, transfer, transfer_coefficients
-from ..numerics.stepping import STEP_SHARE
+from ..numerics.stepping import propagate
 from ..problem.central_spin import SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
 
 #: Beyond this many unknowns one evolution takes many minutes.
 LARGEST_SIZE = 2_000_000
-#: A step's length is adapted until its Taylor series has a degree in this range: longer steps take more terms
-#: than they save, and the terms grow before they cancel.
-BEST_DEGREE = (30, 42)
 
 
 class HeisenbergBlocks:
@@ -145,30 +141,5 @@ class HeisenbergBlocks:
         return L
 
     def evolve(self, vector: np.ndarray, times: np.ndarray, tolerance: float) -> np.ndarray:
-        """Return the stored e^{tL}[X] at the given times, shape (times, unknowns).
-
-        `evolution.evolve_linear` keeps every Taylor term, 41 copies of X, to read out few numbers at many
-        times. Here whole operators are wanted at few times: a Taylor series that keeps two terms, of L − μ with
-        the mean decay rate −μ split off, which halves the spectrum's radius.
-        """
-        L = self.generator
-        shift = float(L.diagonal().mean())
-        L = csr_array(L - shift * eye_array(len(vector)))
-        step = 8 / max(float(abs(L).sum(axis=1).max()), 1e-300)
-        target = max(tolerance * STEP_SHARE, 1e-15) * max(1.0, float(np.abs(vector).max()))
-        states, now, state = [], 0.0, vector
-        for time in times:
-            while now < time:
-                length = min(step, time - now)
-                term, total, degree, size, before = state, state.copy(), 0, math.inf, math.inf
-                while size + before > target:  # both last terms: one alone may vanish by symmetry
-                    degree += 1
-                    term = L @ term
-                    term *= length / degree
-                    total += term
-                    before, size = size, float(np.abs(term).max())
-                state, now = math.exp(shift * length) * total, now + length
-                if length == step:  # not one cut short by an output time
-                    step *= 1.2 if degree < BEST_DEGREE[0] else 0.8 if degree > BEST_DEGREE[1] else 1.0
-            states.append(state)
-        return np.array(states)
+        """Return the stored e^{tL}[X] at the given times, shape (times, unknowns)."""
+        return propagate(self.generator, vector, times, tolerance)

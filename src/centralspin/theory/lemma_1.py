@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from scipy.linalg import expm
 
-from ..errors import ArgumentError, hermitian_matrix, increasing_times, square_matrix
+from ..errors import ArgumentError
 from ..problem.central_spin import PAULI, SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
+from ..problem.checks import hermitian_matrix, increasing_times, square_matrix
 from .heisenberg import HeisenbergBlocks
 
 #: A matrix counts as Hermitian or diagonal if it differs from one by less than this.

@@ -10,7 +10,8 @@ import qutip
 from scipy.linalg import expm
 from scipy.optimize import minimize
 
-from ..errors import ArgumentError, density_matrix
+from ..errors import ArgumentError
+from ..problem.checks import density_matrix
 
 #: Largest population of the last Fock state for which moments in a truncated space can be trusted.
 LARGEST_TAIL = 1e-6

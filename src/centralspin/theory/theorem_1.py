@@ -24,12 +24,11 @@ from scipy.sparse import csr_array
 from ..errors import ArgumentError
 from ..problem.central_spin import PAULI, SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
 from ..symmetric.basis import OperatorBasis, in_reference_basis
-from ..symmetric.space import SymmetricSpace, condensate_factor
+from ..symmetric.lift import Bath, Lift
+from ..symmetric.space import SymmetricSpace, box
 
 #: Exponents (μ2, μ3, μ4) of a†, a and m_z.
 Exponents = tuple[int, int, int]
-#: Any size that no cut ever reaches; coefficients of the expansion do not depend on it.
-LARGE = 10**9
 #: The central factors τ_0 = 1, τ_x, τ_y, τ_z.
 CENTRAL = np.concatenate([np.eye(2)[None], PAULI])
 #: What may stand between P^ν and P^η.
@@ -79,9 +78,9 @@ class BathSuperoperators:
             raise ArgumentError("N", "be finite unless an `order` of the expansion is asked for", model.N)
         if any(model.bath_field) or model.scaling != 0.5:
             raise ArgumentError("model", "have scaling ½ and no bath field, as in Theorem 1", model)
-        self.size = LARGE if order is not None else int(model.N)
         self.orders: list[int | None] = [None] if order is None else list(range(order + 1))
-        self.space = SymmetricSpace([[1, 1, weight_z]], [self.size], cut)
+        self._size = model.N if order is None else math.inf
+        self.space = SymmetricSpace(box([[1, 1, weight_z]], [self._size], cut), [0, 0, 0])
         self._basis, self._r = OperatorBasis(2), np.array([0.0, 0.0, -epsilon])
         root = math.sqrt(epsilon)
         operators = {"a": (SIGMA_MINUS / root, 0.5), "a†": (SIGMA_PLUS / root, 0.5), "m": (PAULI[2], 1.0)}
@@ -98,17 +97,9 @@ class BathSuperoperators:
 
     def _lift(self, M: np.ndarray, scaling: float) -> list[csr_array]:
         """N^{−scaling} Σ_k M^{(k)} = N^{−scaling} Σ M_{μν} b_μ†b_ν, one matrix per order."""
-        entries = [(int(to), int(source)) for to, source in zip(*np.nonzero(np.abs(M) > 1e-14), strict=True)]
-        hops = [(self.space.hop(to, source), M[to, source]) for to, source in entries]
-        shape = (self.space.size, self.space.size)
-        lifted = []
-        for order in self.orders:
-            total = csr_array(shape, dtype=complex)
-            for hop, element in hops:
-                values = element * hop.amplitudes * condensate_factor(hop, self.size, scaling, order)
-                total = total + csr_array((values, (hop.rows, hop.columns)), shape=shape)
-            lifted.append(total)
-        return lifted
+        M = np.where(np.abs(M) > 1e-14, M, 0)
+        baths = [Bath(self._size, 1.0, order) for order in self.orders]
+        return [csr_array(Lift(self.space, bath, scaling)(M.astype(complex))) for bath in baths]
 
     def vacuum(self) -> list[np.ndarray]:
         """Ω_SS, which is also the row of the trace, as a series; shape (states, 1) each."""
@@ -196,30 +187,71 @@ def boson_matrix_elements(
         raise ArgumentError("action", f"be one of {', '.join(ACTIONS)}", repr(action))
     epsilon = model.require_boson()
     x = model.bath_pump / model.bath_decay
-    levels = 8 * degree + (20 if x < 1e-3 else math.ceil((40 + 12 * degree) / -math.log(x)))
-    a = np.diag(np.sqrt(np.arange(1.0, levels)), 1)
-    power = np.linalg.matrix_power
+    weighted = 20 if x < 1e-3 else math.ceil((40 + 12 * degree) / -math.log(x))  # beyond, x^n is round-off
+    margin = 2 * degree + 1
+    n = np.arange(weighted + 2 * margin)
     exponents = bath_monomials(degree)
-    pairs = sorted({(raising, lowering) for raising, lowering, _ in exponents})
-    B = np.array([power(a.T, raising) @ power(a, lowering) for raising, lowering in pairs])
-    weights = (1 - x) * x ** np.arange(levels)
-    sandwiches = np.einsum("eij,j,njl->neil", B, weights, B, optimize=True)
+    pairs = sorted({e[:2] for e in exponents})
+    ladders = [_ladder(n, *pair) for pair in pairs]
+    weights = np.where(n < weighted, (1 - x) * x**n, 0.0)
     position = [pairs.index(e[:2]) for e in exponents]
     averages = np.array([(-epsilon) ** e[2] for e in exponents])
 
     def expectation(first: str, last: str, dissipate: bool = False) -> np.ndarray:
-        letters = {"": np.eye(levels), "a": a, "a†": a.T}
-        X = letters[first] @ B @ letters[last]
-        if dissipate:
-            X = sum(
-                rate * (J.T @ X @ J - (J.T @ J @ X + X @ (J.T @ J)) / 2)
-                for rate, J in ((model.boson_loss, a), (model.boson_pump, a.T))
-            )
-        values = np.einsum("neij,mji->nme", sandwiches, X, optimize=True)
+        letters = {"": _ladder(n, 0, 0), "a": _ladder(n, 0, 1), "a†": _ladder(n, 1, 0)}
+        values = np.zeros((len(pairs),) * 3)
+        for m, ladder in enumerate(ladders):
+            X = _product(letters[first], _product(ladder, letters[last]))
+            if dissipate:
+                X = _dissipate(model, n, X)
+            for e, eta in enumerate(ladders):
+                shift, column = _product(X, (eta[0], eta[1] * weights))
+                for k, (back, row) in enumerate(ladders):
+                    if back + shift == 0:  # else the trace vanishes
+                        values[k, m, e] = np.dot(_shifted(row, shift), column)
         values = values[np.ix_(position, position, position)].astype(complex)
         return np.asarray(values * averages[:, None, None] * averages[:, None] * averages)
 
     return _join(model, model.central_density_matrix(central_state), action, expectation)
+
+
+#: An operator that moves |n⟩ to |n + shift⟩ with an amplitude for each n, as (shift, amplitudes).
+Ladder = tuple[int, np.ndarray]
+
+
+def _ladder(n: np.ndarray, raising: int, lowering: int) -> Ladder:
+    """Return a†^raising a^lowering: √(n!/(n − q)!) √((n − q + p)!/(n − q)!), zero below n = q."""
+    amplitude = np.ones(len(n))
+    for i in range(lowering):
+        amplitude = amplitude * np.sqrt(np.maximum(n - i, 0.0))
+    for i in range(1, raising + 1):
+        amplitude = amplitude * np.sqrt(np.maximum(n - lowering + i, 0.0))
+    return raising - lowering, amplitude
+
+
+def _shifted(values: np.ndarray, shift: int) -> np.ndarray:
+    """Return n ↦ values[n + shift], zero outside."""
+    result = np.zeros_like(values)
+    size = len(values) - abs(shift)
+    result[max(-shift, 0) :][:size] = values[max(shift, 0) :][:size]
+    return result
+
+
+def _product(A: Ladder, B: Ladder) -> Ladder:
+    """Return AB: first B moves |n⟩, then A what is left of it."""
+    return A[0] + B[0], _shifted(A[1], B[0]) * B[1]
+
+
+def _dissipate(model: CentralSpinModel, n: np.ndarray, X: Ladder) -> Ladder:
+    """Return D̃[X] of Eq. (8) from its jumps a and a†."""
+    total = np.zeros(len(n))
+    for rate, exponents in ((model.boson_loss, (0, 1)), (model.boson_pump, (1, 0))):
+        J, Jd = _ladder(n, *exponents), _ladder(n, *exponents[::-1])
+        decay = _product(Jd, J)
+        total = total + rate * (
+            _product(Jd, _product(X, J))[1] - (_product(decay, X)[1] + _product(X, decay)[1]) / 2
+        )
+    return X[0], total
 
 
 def word(exponents: Exponents) -> list[str]:

@@ -1,0 +1,191 @@
+"""Checks of arguments: each returns a clean value or refuses the given one in a sentence."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentError
+
+#: By how much an operator that must be Hermitian, or a state, may be off, relative to its size.
+ROUND_OFF = 1e-9
+#: Above this size of a bath nothing depends on it any more; larger integers have no floating-point value.
+LARGEST_COUNT = 1e300
+
+
+def short(value: Any) -> str:
+    """Write a refused value so that the sentence stays one line."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 120 else f"{text[:100]} … ({type(value).__name__})"
+
+
+def is_real(value: Any) -> bool:
+    """Whether a value is one real number and no truth value."""
+    return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+
+
+def real_number(name: str, value: Any, *, minimum: float = -math.inf, maximum: float = math.inf) -> float:
+    """Return `value` as a finite float between `minimum` and `maximum`."""
+    kind = "be a finite real number"
+    if minimum > -math.inf:
+        kind = f"be a finite number not below {minimum:g}"
+    if maximum < math.inf:
+        kind = f"be between {minimum:g} and {maximum:g}"
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    if not is_real(value):
+        raise ArgumentError(name, kind, short(value))
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not (math.isfinite(number) and minimum <= number <= maximum):
+        raise ArgumentError(name, kind, short(value))
+    return number
+
+
+def integer(name: str, value: Any, *, minimum: int = 0) -> int:
+    """Return `value` as an integer not below `minimum`."""
+    if not is_real(value) or not math.isfinite(value) or value != int(value) or value < minimum:
+        raise ArgumentError(name, f"be an integer not below {minimum}", short(value))
+    return int(value)
+
+
+def site_count(name: str, value: Any) -> float:
+    """Return a number of sites: a positive integer, or `math.inf`."""
+    if is_real(value) and value == math.inf:
+        return math.inf
+    whole = is_real(value) and value == value and value >= 1 and value == int(value)
+    if not whole:
+        raise ArgumentError(name, "be a positive integer or math.inf", short(value))
+    if value > LARGEST_COUNT:
+        raise ArgumentError(
+            name, f"be at most {LARGEST_COUNT:g} or math.inf", f"about 10^{len(str(int(value))) - 1}"
+        )
+    return int(value)
+
+
+def real_vector(name: str, value: Any) -> tuple[float, float, float]:
+    """Return `value` as three finite floats."""
+    try:
+        x, y, z = value
+        return real_number(name, x), real_number(name, y), real_number(name, z)
+    except (TypeError, ValueError):
+        raise ArgumentError(name, "be three finite real numbers (x, y, z)", short(value)) from None
+
+
+def is_qobj(value: Any) -> bool:
+    """Whether a value is an operator, ket or bra of QuTiP."""
+    return callable(getattr(value, "full", None))
+
+
+def is_operator(value: Any) -> bool:
+    """Whether a value looks like one matrix: of QuTiP, a two-dimensional array, or nested lists."""
+    if is_qobj(value):
+        return True
+    try:
+        return np.ndim(value) == 2 and not any(is_qobj(row) for row in value)
+    except (ValueError, TypeError):
+        return False
+
+
+def is_vector(value: Any) -> bool:
+    """Whether a value looks like one vector of numbers."""
+    try:
+        return not is_qobj(value) and np.ndim(value) == 1
+    except (ValueError, TypeError):
+        return False
+
+
+def square_matrix(name: str, value: Any, dimension: int | None = None) -> np.ndarray:
+    """Return `value`, an array or a QuTiP operator, as a finite square complex matrix."""
+    try:
+        matrix = np.array(value.full() if is_qobj(value) else value, dtype=complex)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            name, "be a square matrix (NumPy array or QuTiP operator)", short(value)
+        ) from None
+    shape = f"of shape {matrix.shape}"
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.shape[0] < 1:
+        raise ArgumentError(name, "be a square matrix", shape)
+    if dimension is not None and len(matrix) != dimension:
+        raise ArgumentError(name, f"be {dimension}×{dimension}", shape)
+    if not np.isfinite(matrix).all():
+        raise ArgumentError(name, "have finite entries", "not finite everywhere")
+    return matrix
+
+
+def is_hermitian(matrix: np.ndarray) -> bool:
+    """Whether a matrix is Hermitian up to round-off of its own size."""
+    return bool(np.abs(matrix - matrix.conj().T).max() <= ROUND_OFF * np.abs(matrix).max())
+
+
+def hermitian_matrix(name: str, value: Any, dimension: int | None = None) -> np.ndarray:
+    """Return `value` as a Hermitian matrix."""
+    matrix = square_matrix(name, value, dimension)
+    if not is_hermitian(matrix):
+        raise ArgumentError(name, "be Hermitian", f"off by {np.abs(matrix - matrix.conj().T).max():.3g}")
+    return (matrix + matrix.conj().T) / 2
+
+
+def density_matrix(
+    name: str, value: Any, dimension: int | None = None, *, slack: float = ROUND_OFF
+) -> np.ndarray:
+    """Return `value` (a density matrix, or a ket) as a density matrix of trace 1.
+
+    `slack` is by how much the trace may differ from 1 and an eigenvalue be negative; the trace is then made 1.
+    """
+    if getattr(value, "isket", False) or is_vector(value):
+        try:
+            ket = np.ravel(np.array(value.full() if is_qobj(value) else value, dtype=complex))
+        except (TypeError, ValueError):
+            raise ArgumentError(name, "be a density matrix or a ket", short(value)) from None
+        value = np.outer(ket, ket.conj())
+    matrix = hermitian_matrix(name, value, dimension)
+    trace = np.trace(matrix).real
+    if abs(trace - 1) > slack:
+        raise ArgumentError(name, "have trace 1", f"of trace {trace:.12g}")
+    smallest = np.linalg.eigvalsh(matrix)[0]
+    if smallest < -slack:
+        raise ArgumentError(name, "be positive semidefinite", f"with an eigenvalue {smallest:.6g}")
+    return np.asarray(matrix / trace)
+
+
+def increasing_times(value: Any, name: str = "times") -> np.ndarray:
+    """Return `value` as a one-dimensional array of strictly increasing times ≥ 0."""
+    try:
+        given = np.array(value)
+        if given.dtype == bool or np.iscomplexobj(given):
+            raise TypeError
+        times = given.astype(float)
+    except (TypeError, ValueError, OverflowError):
+        raise ArgumentError(name, "be a sequence of real numbers", short(value)) from None
+    if times.ndim != 1 or times.size == 0:
+        raise ArgumentError(name, "be a non-empty one-dimensional sequence", f"of shape {times.shape}")
+    if not np.isfinite(times).all() or times[0] < 0:
+        raise ArgumentError(name, "be finite and not below 0", f"{times.min():g} … {times.max():g}")
+    if (np.diff(times) <= 0).any():
+        k = int(np.argmax(np.diff(times) <= 0))
+        raise ArgumentError(
+            name, "increase strictly", f"{times[k]:g} followed by {times[k + 1]:g} at index {k}"
+        )
+    return times
+
+
+def sequence(name: str, value: Any) -> list[Any]:
+    """Return an iterable that is no text and no single operator as a list."""
+    if (
+        isinstance(value, (str, bytes))
+        or not isinstance(value, Iterable)
+        or is_operator(value)
+        or is_qobj(value)
+    ):
+        raise ArgumentError(name, "be a sequence", short(value))
+    return list(value)

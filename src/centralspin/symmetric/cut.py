@@ -1,0 +1,187 @@
+r"""How large the set of occupations must be, and how far off a result is.
+
+A run works with two sets at once. The *inner* one keeps the occupations with Σ w_i n_i ≤ K, all those with at most
+two quanta in modes that are reached, and all those that a readout needs. The *outer* one has one quantum more, in any
+mode, than any of the inner one. Whatever the dynamics of the inner set drops therefore lies in the outer set: a mode
+that is reached but left out shows in the difference between the two results, whatever its weight. The result is that of
+the outer set, and the difference its estimated error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import TruncationError
+from .space import box, count_box, grown, union
+
+#: The first cut, in the fluctuation regime and where mean field holds.
+FIRST_CUT = {"fluctuations": 8, "mean field": 3}
+#: All occupations with so many quanta in modes that are reached are kept, whatever their weights.
+ALWAYS = 2
+#: How much smaller the error is assumed to get per unit of cut before that is known, as a natural logarithm.
+FIRST_SLOPE = 1.0
+#: It is never taken to fall more slowly than this, so that the next cut stays in sight.
+LEAST_SLOPE = 0.05
+#: The next cut aims at this part of the tolerance.
+AIM = 0.3
+#: The cut grows at most by this factor (and 4) from one run to the next.
+GROWTH = 3.0
+
+
+@dataclass(frozen=True)
+class Shape:
+    """From a cut to the two sets.
+
+    Attributes
+    ----------
+    weights : list of ndarray of int
+        For every class its modes' weights, 0 for what is never reached.
+    sizes : list of float
+        Number of sites in every class.
+    needed : list of ndarray of bool
+        The modes that readouts need.
+    power : int
+        Up to how many quanta they need.
+    """
+
+    weights: list[np.ndarray]
+    sizes: list[float]
+    needed: list[np.ndarray]
+    power: int
+
+    @property
+    def kept(self) -> np.ndarray:
+        """Which modes are reached."""
+        return np.concatenate(self.weights) > 0
+
+    def sets(self, cut: int) -> tuple[np.ndarray, np.ndarray]:
+        """The outer set, and which of its rows belong to the inner one; nothing is left out if they are the same."""
+        ones = [(w > 0).astype(int) for w in self.weights]
+        read = [(one * need).astype(int) for one, need in zip(ones, self.needed, strict=True)]
+        parts = [box(self.weights, self.sizes, cut)]
+        heaviest = max((int(w.max(initial=0)) for w in self.weights), default=0)
+        for modes, quanta in ((ones, ALWAYS), (read, self.power)):
+            if heaviest * quanta > cut:  # otherwise they are in the box
+                parts.append(box(modes, self.sizes, quanta))
+        class_of = np.repeat(np.arange(len(self.weights)), [len(w) for w in self.weights])
+        return grown(union(parts), np.flatnonzero(self.kept), class_of, self.sizes)
+
+    def count(self, cut: int) -> int:
+        """About how many states the outer set has; seldom more."""
+        inner = count_box(self.weights, self.sizes, cut)
+        rim = sum(
+            inner - (count_box(self.weights, self.sizes, cut - w) if w <= cut else 0)
+            for w in np.concatenate(self.weights)[self.kept].tolist()
+        )
+        modes = int(self.kept.sum())
+        least = sum(math.comb(modes + k - 1, k) for k in range(ALWAYS + 2)) if modes else 1
+        return max(inner + rim, least)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run at one cut gave.
+
+    Attributes
+    ----------
+    values : ndarray
+        By the outer set.
+    difference : float
+        The largest Σ |R_i| |v_i − v'_i| over all that is read: states v, v' of the two sets, readouts R. Unlike the
+        difference of the values it does not vanish by accident.
+    unknowns : int
+    """
+
+    values: np.ndarray
+    difference: float
+    unknowns: int
+
+
+@dataclass(frozen=True)
+class Converged:
+    """The outcome that met the tolerance, its cut, its estimated error, and whether nothing was left out."""
+
+    outcome: Outcome
+    cut: int
+    error: float
+    complete: bool
+
+
+def converge(
+    shape: Shape,
+    run: Callable[[np.ndarray, np.ndarray], Outcome],
+    tolerance: float,
+    first: int,
+    fixed: int | None,
+    memory: Callable[[int], float],
+    memory_budget: float,
+) -> Converged:
+    """Run at growing cuts until the estimated error meets the tolerance.
+
+    Parameters
+    ----------
+    shape : Shape
+    run : callable
+        From the outer set and which of its states belong to the inner one to the outcome.
+    tolerance : float
+    first : int
+        The first cut.
+    fixed : int or None
+        Use this cut whatever the error.
+    memory : callable
+        From a number of states to the bytes a run takes.
+    memory_budget : float
+        Bytes.
+    """
+    cut = first if fixed is None else fixed
+    history: list[tuple[int, float]] = []
+    while True:
+        if (needed := memory(shape.count(cut))) > memory_budget:
+            miss = (
+                f", and the cut {history[-1][0]} before it is off by about {history[-1][1]:.2g}"
+                if history
+                else ""
+            )
+            raise TruncationError(
+                f"The tolerance {tolerance:g} is not met within the memory budget of {memory_budget / 1e9:.3g} GB: "
+                f"the {'next' if history else 'first'} cut {cut} needs about {needed / 1e9:.3g} GB{miss}."
+            )
+        outer, inner = shape.sets(cut)
+        complete = bool(inner.all())
+        outcome = run(outer, inner)
+        difference = 0.0 if complete else outcome.difference
+        difference = difference if math.isfinite(difference) else math.inf
+        error = difference * lag(history, cut, difference)
+        if complete or error <= tolerance or fixed is not None:
+            return Converged(outcome, cut, error, complete)
+        history.append((cut, error))
+        cut = following(history, tolerance)
+
+
+def lag(history: Sequence[tuple[int, float]], cut: int, difference: float) -> float:
+    """How many times the difference the error may be: 1 where it falls quickly, more where it falls slowly."""
+    ratio = math.exp(-slope([*history, (cut, difference)]))
+    return max(1.0, ratio / (1 - ratio))
+
+
+def slope(history: Sequence[tuple[int, float]]) -> float:
+    """By how much the logarithm of the error falls per unit of cut, over all that is known."""
+    known = [(cut, error) for cut, error in history if 0 < error < math.inf]
+    if len(known) < 2:
+        return FIRST_SLOPE
+    (k1, e1), (k2, e2) = known[0], known[-1]
+    return max(math.log(e1 / e2) / (k2 - k1), LEAST_SLOPE)
+
+
+def following(history: Sequence[tuple[int, float]], tolerance: float) -> int:
+    """The cut at which the error is expected to meet the tolerance."""
+    cut, error = history[-1]
+    most = max(cut + 4, math.ceil(cut * GROWTH))
+    if not error < math.inf:
+        return max(cut + 4, math.ceil(1.5 * cut))
+    steps = math.ceil(math.log(max(error / (AIM * tolerance), 1.0)) / slope(history))
+    return min(cut + max(2, cut // 8, steps), most)

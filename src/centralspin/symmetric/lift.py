@@ -1,0 +1,123 @@
+r"""From a superoperator of one site to that of all sites, :math:`N^{-z} \sum_k M^{(k)} = N^{-z} \sum M_{μν} b_μ^†b_ν`.
+
+N is the number of all sites. A class that holds the share s of them has the condensate factors
+:math:`(sN - k)^{p/2}`, k being the excitations and p = 0, 1, 2 the number of condensate operators in b_μ†b_ν; these are
+the only places where N enters, and they can be expanded in :math:`N^{-1/2}`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_matrix, csr_matrix
+
+from ..errors import ArgumentError
+from .space import SymmetricSpace
+
+
+@dataclass(frozen=True)
+class Bath:
+    """Sizes that the condensate factors depend on.
+
+    Attributes
+    ----------
+    size : float
+        N, the number of all sites; at infinity what does not vanish is kept.
+    share : float
+        The share of the class in it.
+    order : int or None
+        Take the coefficient of N^{−order/2} instead of the value at N.
+    """
+
+    size: float
+    share: float = 1.0
+    order: int | None = None
+
+    def factor(self, depleted: np.ndarray, power: int, scaling: float) -> np.ndarray:
+        r"""The factor :math:`N^{-z} (sN - k)^{p/2}` for k = `depleted` and p = `power`.
+
+        Its expansion is :math:`s^{p/2} N^{p/2-z} \sum_l \binom{p/2}{l} (-k/sN)^l`.
+        """
+        half = power / 2
+        if self.order is None and self.size < math.inf:
+            count = self.share * float(self.size)
+            return float(self.size) ** (half - scaling) * self.share**half * (1 - depleted / count) ** half
+        twice_l = (self.order or 0) + power - 2 * scaling  # l terms of the series leave N^{p/2 − z − l}
+        l = round(twice_l / 2)
+        if twice_l < -1e-12 or abs(twice_l - 2 * l) > 1e-12:
+            return np.zeros(len(depleted))
+        coefficient = math.prod((half - i) / (i + 1) for i in range(l))
+        return coefficient * self.share ** (half - l) * (-depleted.astype(float)) ** l
+
+
+class Lift:
+    r"""The map from M to :math:`N^{-z} \sum_k M^{(k)}` on one class of sites.
+
+    Parameters
+    ----------
+    space : SymmetricSpace
+        The basis.
+    bath : Bath
+        N, the share of the class, and which order is meant.
+    scaling : float
+        The exponent z.
+    site_class : int
+        The class of sites it acts on.
+    growing : bool
+        Whether parts that grow with N are allowed beside the coefficient that is asked for.
+    """
+
+    def __init__(
+        self,
+        space: SymmetricSpace,
+        bath: Bath,
+        scaling: float = 0.0,
+        site_class: int = 0,
+        growing: bool = False,
+    ) -> None:
+        self.space, self._bath, self._scaling, self._class = space, bath, scaling, site_class
+        self._limited = not growing and (bath.order is not None or bath.size == math.inf)
+        self._elements: dict[tuple[int, int], tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+
+    def element(self, to: int, source: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows, columns and values of :math:`N^{-z} b_μ^†b_ν`."""
+        if (to, source) not in self._elements:
+            hop = self.space.hop(to, source, self._class)
+            half = hop.condensate / 2
+            if self._limited and half > self._scaling + 1e-12:
+                raise ArgumentError(
+                    "scaling",
+                    f"be at least {half:g} for the limit N = ∞ to exist (½ will do if the bath has ⟨σ±⟩ = 0, Eq. (3))",
+                    f"{self._scaling:g}",
+                )
+            values = hop.amplitudes * self._bath.factor(hop.depleted, hop.condensate, self._scaling)
+            self._elements[to, source] = hop.rows, hop.columns, values
+        return self._elements[to, source]
+
+    def __call__(self, M: np.ndarray) -> csr_matrix:
+        """The collective superoperator as a sparse matrix; M is real or complex, in the basis (ω, e_1, …, e_D).
+
+        Raises
+        ------
+        ArgumentError
+            If N is infinite and the result would grow without bound.
+        """
+        parts = [(self.element(int(i), int(j)), M[i, j]) for i, j in zip(*np.nonzero(M), strict=True)]
+        size = self.space.size
+        if not parts:
+            return csr_matrix((size, size), dtype=M.dtype)
+        rows, columns, values = (
+            np.concatenate(part)
+            for part in zip(*((r, c, v * element) for (r, c, v), element in parts), strict=True)
+        )
+        return coo_matrix((values, (rows, columns)), shape=(size, size)).tocsr()
+
+    def from_left(self, row: np.ndarray, M: np.ndarray) -> np.ndarray:
+        """The row vector `row` times the collective superoperator."""
+        total = np.zeros(self.space.size, dtype=np.result_type(row.dtype, M.dtype))
+        for to, source in zip(*np.nonzero(M), strict=True):
+            rows, columns, values = self.element(int(to), int(source))
+            np.add.at(total, columns, row[rows] * values * M[to, source])
+        return total

@@ -1,0 +1,181 @@
+r"""Which modes a problem reaches, how strongly, and which combinations of them are the best to count.
+
+A cut keeps the occupations with Σ w_i n_i ≤ K. The weights say how fast what a mode holds falls off; they shape the
+set and decide nothing else: whether a set is large enough is measured, see `cut`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import ArgumentError
+from .basis import in_reference_basis, rounded
+from .site import Site
+
+#: A vector whose part outside a subspace is smaller than this, relative to it, lies in the subspace.
+SAME_DIRECTION = 1e-9
+#: Modes of a site are chosen by their weight in ω only if no level is emptier than this: it bounds their scales.
+LEAST_POPULATION = 1e-6
+
+
+def local_matrices(site: Site, r: np.ndarray) -> np.ndarray:
+    """Matrices of a site's own Lindbladian around ω(r), one per factor, shape (parts, d², d²)."""
+    M = in_reference_basis(site.equation.parts.matrices, r)
+    M[:, :, 0] = 0  # ω obeys the site's own equation
+    return np.array([rounded(part) for part in M])
+
+
+def coupling_matrices(site: Site, r: np.ndarray) -> np.ndarray:
+    """Matrices of the couplings around ω(r), shape (couplings, d², d²)."""
+    size = site.basis.size
+    M = in_reference_basis(np.array([M for _, M, _ in site.couplings]).reshape(-1, size, size), r)
+    return np.where(np.abs(M) < 1e-14 * np.abs(M).max(initial=0), 0.0, M)
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Which matrix elements of one class are ever non-zero.
+
+    Attributes
+    ----------
+    local : ndarray of bool, shape (d², d²)
+        Of the site's own Lindbladian.
+    coupled : ndarray of bool, shape (couplings, d², d²)
+        Of every coupling, those that vanish as N → ∞ left out at N = ∞.
+    weights : ndarray of int, shape (D,)
+        Of the modes; 0 for those that are never reached.
+    """
+
+    local: np.ndarray
+    coupled: np.ndarray
+    weights: np.ndarray
+
+
+def pattern(site: Site, scaling: float, at_limit: bool) -> Pattern:
+    """Find the matrix elements that are ever non-zero, at N = ∞ those that do not vanish, and weigh the modes."""
+    r = site.equation.generic()
+    parts = local_matrices(site, r)
+    local = (parts != 0).any(axis=0)
+    coupled = coupling_matrices(site, r) != 0
+    if at_limit:
+        outside = 0.5 * np.add.outer(*[np.arange(len(local)) == 0] * 2)  # the power of N of b_μ†b_ν
+        coupled = coupled & (outside >= scaling)
+    pairs = [rounded(P) for P in in_reference_basis(site.equation.interactions, r)]
+    reached, direct = reach(local, coupled.any(axis=0), pairs, at_limit)
+    rates = np.abs(parts).max(axis=0)[1:, 1:]
+    return Pattern(local, coupled, weigh(reached, direct, rates, site.count))
+
+
+def reach(
+    local: np.ndarray, exchanged: np.ndarray, pairs: list[np.ndarray], at_limit: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which modes are ever reached, and which of them are exchanged directly with the condensate."""
+    created = exchanged[1:, 0].copy()
+    hops = local[1:, 1:] | exchanged[1:, 1:]
+    for K, P in pairs:
+        # Two excitations at once, or one out of the condensate while another one hops.
+        K, P = K != 0, P != 0
+        if K[1:, 0].any() and P[1:, 0].any():
+            created = created | K[1:, 0] | P[1:, 0]
+        elif not at_limit:
+            hops = hops | (K | P)[1:, 1:] | P[1:, :1] | K[1:, :1]
+        hops = hops | K[1:, 1:]
+    reached = created.copy()
+    for _ in range(len(reached)):
+        reached |= (hops & reached[None, :]).any(axis=1)
+    return reached, (created | exchanged[0, 1:]) & reached
+
+
+def weigh(reached: np.ndarray, direct: np.ndarray, rates: np.ndarray, count: float) -> np.ndarray:
+    """Weights of the modes.
+
+    A mode that the coupling exchanges directly with the condensate has weight 1; one such excitation is worth
+    about a factor 1/e. A mode i that only a site's own dynamics makes, at the rate A_ij out of mode j, holds
+    A_ij/A_ii of what j holds, so that its weight is larger by ln(A_ii/A_ij), at least 1. The others are reached
+    through two modes only, with an amplitude that is smaller by √N: weight ½ ln N, at least 2. A mode that is
+    never reached has weight 0 and is left out, such as σz at N = ∞.
+    """
+    weight = np.where(reached, np.where(direct, 1, indirect_weight(count)), 0)
+    near = direct.copy()
+    while (front := (rates[:, near] > 0).any(axis=1) & ~near & reached).any():
+        for i in np.flatnonzero(front):
+            j = np.flatnonzero(near)[rates[i, near].argmax()]
+            weight[i] = weight[j] + max(1, round(math.log(max(rates[i, i] / rates[i, j], 1))))
+        near |= front
+    return weight
+
+
+def indirect_weight(size: float) -> int:
+    """Weight of a mode that is reached with an amplitude of order 1/√N, see `weigh`."""
+    return max(2, round(math.log(min(size, 1e9)) / 2))
+
+
+def align(site: Site) -> None:
+    r"""Choose the e_i of a site so that as few of them as possible are exchanged with the condensate.
+
+    The couplings create the directions ½{B, ω} and −i[B, ω]. With the metric in which the trace with B is
+    the scalar product with ½{B, ω}, a basis that starts with those directions and is orthonormal leaves all
+    other modes to the site's own dynamics, which reaches them one after the other. The three modes of a spin-½
+    stay as they are: its coordinates are a Bloch vector.
+    """
+    basis, equation = site.basis, site.equation
+    if basis.dimension == 2 or not site.couplings or equation.timed or len(equation.interactions):
+        return
+    try:
+        if equation.moves():
+            return
+    except ArgumentError:  # no stationary state, and none may be needed
+        return
+    r = equation.initial()
+    omega = basis.elements[0] + np.tensordot(r, basis.elements[1:], axes=1)
+    if np.linalg.eigvalsh(omega)[0] < LEAST_POPULATION:
+        return
+    metric = np.linalg.inv(basis.anticommutator(omega) / 2)[1:, 1:] / basis.dimension
+    parts = coupling_matrices(site, r)
+    parts[np.abs(parts) < SAME_DIRECTION * np.abs(parts).max()] = 0
+    created, removed = parts[:, 1:, 0].T, parts[:, 0, 1:].T
+    exchanged = np.hstack([created, np.linalg.solve(metric, removed)])
+    mix, first = chain(exchanged[:, exchanged.any(axis=0)], equation.parts.at(0.0)[1:, 1:], metric)
+    if first < (created.any(axis=1) | removed.any(axis=1)).sum():
+        site.transform(mix)
+
+
+def chain(start: np.ndarray, damping: np.ndarray, metric: np.ndarray) -> tuple[np.ndarray, int]:
+    r"""A basis that starts with given vectors and continues with what a matrix makes of them, step by step.
+
+    Parameters
+    ----------
+    start : ndarray, shape (D, m)
+        Columns that span the first vectors.
+    damping : ndarray, shape (D, D)
+        The matrix A: the basis runs through start, A start, A² start, … (block Lanczos), then the unit vectors.
+    metric : ndarray, shape (D, D)
+        The basis is orthonormal with respect to this symmetric positive matrix.
+
+    Returns
+    -------
+    mix : ndarray, shape (D, D)
+        The basis as columns.
+    first : int
+        How many of them span `start`.
+    """
+    R = np.linalg.cholesky(metric).T  # metric = Rᵀ R; what follows is orthonormal in the coordinates R x
+    A = R @ damping @ np.linalg.inv(R)
+    Q = np.zeros((len(A), 0))
+
+    def append(Q: np.ndarray, candidates: np.ndarray) -> np.ndarray:
+        for v in candidates.T:
+            rest = v - Q @ (Q.T @ v)
+            rest -= Q @ (Q.T @ rest)
+            if np.linalg.norm(rest) > SAME_DIRECTION * np.linalg.norm(v):
+                Q = np.column_stack([Q, rest / np.linalg.norm(rest)])
+        return Q
+
+    Q = append(Q, R @ start)
+    first, known = Q.shape[1], 0
+    while known < Q.shape[1]:
+        known, Q = Q.shape[1], append(Q, A @ Q[:, known:])
+    return np.linalg.solve(R, append(Q, R)), first
