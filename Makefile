@@ -3,9 +3,10 @@
 .DELETE_ON_ERROR:
 .PHONY: help book test serve pdf chapter bench lint lock clean
 
-# The first Python that is new enough; plain python3 if it is.
+# The first Python for which requirements.lock has wheels; plain python3 if it is one.
 FIND_PYTHON = for python in python3 python3.14 python3.13 python3.12 python3.11; do \
-	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null \
+		&& echo $$python && break; done
 PYTHON ?= $(shell $(FIND_PYTHON))
 BIN := .venv/bin
 READY := .venv/ready
@@ -21,20 +22,19 @@ help: ## Explain the targets
 		| while IFS='|' read -r target text; do printf '  %-9s %s\n' "$$target" "$$text"; done
 
 book: $(READY) ## Execute what has changed, check every claim, build the book in _build/html
-	@$(BIN)/python tools/build.py
+	@$(BIN)/python -m claimbook build
 
 test: lint book ## Lint, build the book and run all tests
 	@$(BIN)/python -m pytest
 
 serve: book ## Show the book at http://127.0.0.1:8000 (PORT=...)
-	@echo "Serving the book at http://127.0.0.1:$(PORT)/ (Ctrl-C stops)"
-	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
+	@$(BIN)/python -m claimbook serve --port "$(PORT)"
 
-pdf: book ## Print the book to _build/centralspin.pdf (needs Chromium)
-	@$(BIN)/python tools/pdf.py
+pdf: $(READY) ## Print the book to _build/centralspin.pdf (needs Chromium)
+	@$(BIN)/python -m claimbook pdf
 
 chapter: $(READY) ## Re-run a chapter: NAME=figure-2 PARAMETERS='g0=2.0 bath_sizes=[6,10,20]'
-	@$(BIN)/python tools/chapter.py "$$NAME" "$$PARAMETERS"
+	@$(BIN)/python -m claimbook chapter "$$NAME" "$$PARAMETERS"
 
 bench: $(READY) ## Compare the solvers' run times and sizes
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.run
@@ -51,15 +51,21 @@ lock: ## Renew requirements.lock from pyproject.toml (needs uv)
 clean: ## Remove everything generated; .venv stays
 	rm -rf _build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-# The stamp is written last: an interrupted installation is taken up again.
+# The stamp is written last: an interrupted installation is taken up again. It holds the place it was made for:
+# a copied or moved clone would run the code, and with the programs, of the old one.
+INSTALLED_IN := $(shell cat $(READY) 2>/dev/null)
+ifneq ($(INSTALLED_IN),$(CURDIR))
+.PHONY: $(READY)
+endif
+
 $(READY): requirements.lock pyproject.toml
-	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found." >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Python 3.11 to 3.14 is needed, and none was found." >&2; exit 1; }
 	@rm -f $@
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	@grep -qF " $(CURDIR)/.venv" .venv/pyvenv.cfg 2>/dev/null && $(BIN)/python -m pip --version >/dev/null 2>&1 || { \
 		echo "Creating .venv with $$($(PYTHON) --version) ..."; $(PYTHON) -m venv --clear .venv; }
 	@echo "Installing the locked packages (some minutes the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
 		--require-hashes -r requirements.lock
 	@echo "Installing centralspin ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@
+	@echo "$(CURDIR)" > $@

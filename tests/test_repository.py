@@ -1,39 +1,34 @@
 """Do the repository's files agree with each other?"""
 
 import itertools
-import json
+import os
 import re
+import shutil
 import subprocess
 import tomllib
-from collections import Counter
+from pathlib import Path
 
-import nbformat
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from claimbook.ledger import MIME_TYPE, evaluate, plain, read_claims
-from layout import HERE, Book, parameters
-
-BOOK = Book()
+HERE = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((HERE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCK = (HERE / "requirements.lock").read_text(encoding="utf-8")
+MAKEFILE = (HERE / "Makefile").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def records() -> list[dict]:
-    """The records in the built book's notebooks, each with the notebook it was found in."""
-    folder = BOOK.site / "notebooks"
-    if not folder.is_dir():
-        pytest.fail("The book is not built: run `make book` first.")
-    return [
-        {**output["data"][MIME_TYPE], "notebook": path.stem}
-        for path in sorted(folder.glob("*.ipynb"))
-        for cell in nbformat.read(path, as_version=4).cells
-        for output in cell.get("outputs", [])
-        if MIME_TYPE in output.get("data", {})
-    ]
+def tracked() -> list[str]:
+    """The files under version control."""
+    command = ["git", "-C", str(HERE), "ls-files"]
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=60
+        ).stdout.splitlines()
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("There is no git repository here.")
 
 
 def test_conda_environment_equals_project() -> None:
@@ -61,50 +56,58 @@ def test_lock_is_hashed_and_names_no_server() -> None:
 
 
 def test_no_generated_file_is_tracked() -> None:
-    command = ["git", "-C", str(HERE), "ls-files"]
-    try:
-        tracked = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("There is no git repository here.")
     generated = re.compile(r"(^|/)(_build|__pycache__|\.venv|[^/]*\.egg-info)(/|$)|\.(ipynb|pyc)$")
-    assert not [name for name in tracked if generated.search(name)]
+    assert not [name for name in tracked() if generated.search(name)]
+
+
+def test_text_files_end_their_lines_alike() -> None:
+    assert not [
+        name for name in tracked() if (HERE / name).is_file() and b"\r\n" in (HERE / name).read_bytes()
+    ]
+    assert "* text=auto eol=lf" in (HERE / ".gitattributes").read_text(encoding="utf-8").splitlines()
+
+
+def test_makefile_chooses_a_python_that_the_project_takes() -> None:
+    named = re.findall(r"\bpython(3\.\d+)", MAKEFILE.split("PYTHON ?=")[0])
+    taken = SpecifierSet(PROJECT["requires-python"])
+    assert named and all(taken.contains(f"{version}.1") for version in named)
+    low, high = re.findall(r"\((\d+), (\d+)\)", MAKEFILE.split("PYTHON ?=")[0])
+    assert str(taken) == str(SpecifierSet(f">={'.'.join(low)},<{'.'.join(high)}"))
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_copied_or_moved_clone_installs_afresh(tmp_path: Path) -> None:
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        (tmp_path / name).touch()
+    (tmp_path / "Makefile").write_text(MAKEFILE, encoding="utf-8")
+    ready = tmp_path / ".venv" / "ready"
+    ready.parent.mkdir()
+
+    def installs() -> bool:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+        command = ["make", "-n", "book"]
+        result = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert "claimbook build" in result.stdout, result.stderr
+        return "pip install" in result.stdout
+
+    assert installs()
+    ready.write_text(f"{tmp_path.resolve()}\n", encoding="utf-8")
+    assert not installs()
+    ready.write_text("/where/it/was/before\n", encoding="utf-8")
+    assert installs()
+
+
+def test_continuous_integration_runs_what_the_readme_says() -> None:
+    readme = (HERE / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^(make \w+) ", readme, flags=re.MULTILINE)
+    assert commands[:2] == ["make book", "make test"]
+    lines = (HERE / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line.startswith("make")] == ["make test"]
 
 
 def test_citation_has_the_version() -> None:
     citation = yaml.safe_load((HERE / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == PROJECT["version"]
     assert citation["license"] == PROJECT["license"]
-
-
-def test_every_chapter_of_the_ledger_is_in_the_book() -> None:
-    claims, chapters = read_claims(BOOK.claims)
-    assert set(chapters) <= set(BOOK.chapters())
-    assert {claim.chapter for claim in claims.values()} <= set(chapters)
-
-
-def test_chapters_start_from_the_papers_parameters() -> None:
-    _, chapters = read_claims(BOOK.claims)
-    for name, entry in chapters.items():
-        assert plain(parameters(BOOK.read(name))) == plain(entry["parameters"]), f"chapter {name}"
-
-
-def test_every_claim_is_checked_in_exactly_one_chapter(records: list[dict]) -> None:
-    claims, _ = read_claims(BOOK.claims)
-    assert Counter(record["id"] for record in records) == Counter(list(claims))
-    for record in records:
-        assert record["notebook"] == record["chapter"] == claims[record["id"]].chapter
-
-
-def test_recorded_numbers_satisfy_the_claims_afresh(records: list[dict]) -> None:
-    claims, _ = read_claims(BOOK.claims)
-    for record in records:
-        claim = claims[record["id"]]
-        assert record["holds"] is True, claim.id
-        assert evaluate(claim, record["measured"]), claim.id
-        assert (record["relation"], record["tolerance"]) == (claim.relation, claim.tolerance), claim.id
-
-
-def test_ledger_file_is_the_records(records: list[dict]) -> None:
-    ledger = json.loads((BOOK.site / "ledger.json").read_text(encoding="utf-8"))
-    measured = {record["id"]: record["measured"] for record in records}
-    assert {claim["id"]: claim["measured"] for claim in ledger} == measured

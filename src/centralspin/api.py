@@ -16,7 +16,7 @@ import numpy as np
 
 from .errors import ArgumentError
 from .problem.central_spin import CentralSpinModel
-from .problem.checks import increasing_times, integer, is_operator, real_number, short
+from .problem.checks import increasing_times, integer, is_operator, real_number, sequence, short
 from .problem.collective import CollectiveModel, collective_model
 from .problem.general import Method, Problem, Task, dimensionless
 from .problem.moments import Arithmetic, Moment, Reading, needed
@@ -35,6 +35,8 @@ METHODS: dict[str, str] = {
     "mean_field": "product states, no correlations",
     "cumulants": "moments closed by neglecting joint cumulants above an order, any N and N = ∞",
 }
+#: What `cut` of method "symmetric" and `order` of "cumulants" may be at most.
+LARGEST_CUT, LARGEST_ORDER = 10_000, 12
 #: Orders in N^{−1/2} that `expand` computes.
 ORDERS = (0, 1, 2)
 #: A coefficient of N^{−1/2} below this many tolerances counts as absent.
@@ -106,7 +108,9 @@ def evolve(
     """
     when = increasing_times(times)
     question = ask(model, observables, central_state, bath_bloch)
-    stops = sorted(real_number("t_stops", t, minimum=0) * question.problem.unit for t in t_stops)
+    stops = sorted(
+        real_number("t_stops", t, minimum=0) * question.problem.unit for t in sequence("t_stops", t_stops)
+    )
     task, chosen = prepare(question, when, tolerance, method, options, time_budget, stops)
     reading = chosen.run(task)
     values = combined(question, task, chosen.ABOUT, reading)
@@ -275,7 +279,7 @@ def liouvillian(
         raise ArgumentError(
             "bath_bloch", "leave the sites at rest, so that their generator is constant", "moving them"
         )
-    generator = solver.generator(solver.shape.sets(integer("cut", cut))[0])
+    generator = solver.generator(solver.shape.sets(integer("cut", cut, maximum=LARGEST_CUT))[0])
     (matrix,), (rows,) = (
         generator.matrices(solver.references),
         generator.rows(solver.readout, solver.references),
@@ -352,13 +356,17 @@ def prepare(
     """Make the task of a method, or refuse it."""
     if not isinstance(method, str) or method not in METHODS:
         raise ArgumentError("method", f"be among {', '.join(METHODS)}", short(method))
-    place = ".symmetric.solver" if method == "symmetric" else f".methods.{method}"
-    chosen: Any = importlib.import_module(place, __package__)  # QuTiP is slow to import: only when used
+    chosen: Any  # a module; only the one that is used is imported, for QuTiP is slow
+    if method == "symmetric":
+        from .symmetric import solver as chosen
+    else:
+        chosen = importlib.import_module(f".methods.{method}", __package__)
     checked = check_options(chosen.OPTIONS, method, options)
     if t_stops:
         checked["t_stops"] = tuple(t_stops)
     tolerance = real_number("tolerance", tolerance, minimum=1e-13, maximum=0.1)
-    budget = math.inf if time_budget == math.inf else real_number("time_budget", time_budget, minimum=0)
+    unlimited = isinstance(time_budget, float) and time_budget == math.inf
+    budget = math.inf if unlimited else real_number("time_budget", time_budget, minimum=0)
     problem = question.problem
     scaled = None if times is None else times * problem.unit
     moments = tuple(needed(question.moments, chosen.ABOUT))
@@ -378,9 +386,9 @@ def check_options(known: frozenset[str], method: str, options: Mapping[str, Any]
                 "options", f"be {' or '.join(offered) or 'nothing'} with method {method!r}", repr(name)
             )
     checked = {name: value for name, value in options.items() if value is not None}
-    for name, least in (("cut", 0), ("order", 1)):
+    for name, least, most in (("cut", 0, LARGEST_CUT), ("order", 1, LARGEST_ORDER)):
         if name in checked:
-            checked[name] = integer(name, checked[name], minimum=least)
+            checked[name] = integer(name, checked[name], minimum=least, maximum=most)
     if "memory_budget" in checked:
         checked["memory_budget"] = real_number("memory_budget", checked["memory_budget"], minimum=0)
     return checked

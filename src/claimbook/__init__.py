@@ -1,4 +1,9 @@
-"""The record: claims, figures and pages of an executable book. Knows no physics."""
+"""The record: claims, figures and pages of an executable book. Knows no physics, and no particular document.
+
+What differs from book to book stands under `[tool.claimbook]` in its `pyproject.toml`, see `settings`. Notebooks
+import `Ledger`, `style` and `fits`; `python -m claimbook` executes, renders, prints and serves the book; `sphinx/`
+holds what it adds to the pages.
+"""
 
 from .ledger import Ledger
 

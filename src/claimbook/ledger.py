@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import html
 import math
 import numbers
@@ -20,10 +21,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-MIME_TYPE = "application/vnd.centralspin.claim+json"
-"""Type under which a check leaves its record in a notebook's output."""
+from .settings import Settings, read_settings
 
-RECORD_ONLY = "CENTRALSPIN_CLAIMS"
+RECORD_ONLY = "CLAIMBOOK_CLAIMS"
 """Environment variable; with the value ``record``, a claim that fails is recorded and does not raise."""
 
 KINDS = ("verified", "corrected", "beyond")
@@ -34,11 +34,7 @@ _COMPARISON = {"at-most": "at most", "at-least": "at least", "below": "below", "
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _REQUIRED = ("id", "chapter", "where", "kind", "says", "quantity", "relation")
 _OPTIONAL = ("expected", "tolerance", "because", "holds-for")
-_BADGE = {
-    True: ("✓", "holds", "#1a6b3c"),
-    False: ("✗", "fails", "#a32020"),
-    None: ("–", "not applicable", "#565c65"),
-}
+_COLOUR = {True: "#1a6b3c", False: "#a32020", None: "#565c65"}
 
 
 class ClaimFailed(AssertionError):
@@ -91,6 +87,12 @@ class Claim:
         if self.relation == "relative":
             return f"within {number(self.tolerance)} × |{number(self.expected)}| of {number(self.expected)}"
         return f"{_COMPARISON[self.relation]} {number(self.expected)}"
+
+    @property
+    def expectation(self) -> str:
+        """What is expected, in words, without the tolerance: ``-1``, ``at most 0.01``."""
+        limit = f"{_COMPARISON[self.relation]} " if self.relation in _COMPARISON else ""
+        return f"{limit}{number(self.expected)}"
 
 
 def number(value: object, digits: int = 6) -> str:
@@ -167,15 +169,22 @@ def read_claims(path: str | Path) -> tuple[dict[str, Claim], dict[str, dict[str,
     LedgerError
         If the file is missing or an entry is not valid.
     """
-    try:
-        import yaml
-    except ImportError as error:
-        raise LedgerError("Reading a ledger needs PyYAML: install centralspin[book].") from error
     path = Path(path)
     if not path.is_file():
         raise LedgerError(f"The ledger's file `{path}` must exist, but there is none.")
+    return _parsed(path, path.read_text(encoding="utf-8"))
+
+
+@functools.lru_cache(maxsize=1)  # every directive of every page asks for the same file
+def _parsed(path: Path, text: str) -> tuple[dict[str, Claim], dict[str, dict[str, Any]]]:
+    """Return the claims and chapters of a file's text."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        import yaml
+    except ImportError as error:
+        raise LedgerError("Reading a ledger needs PyYAML, which is not installed.") from error
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast
+    try:
+        content = yaml.load(text, Loader=loader)
     except yaml.YAMLError as error:
         raise LedgerError(f"`{path}` must be valid YAML, but is not: {error}") from error
     if not isinstance(content, dict) or not set(content) <= {"chapters", "claims"}:
@@ -296,6 +305,7 @@ class Ledger:
     def __init__(
         self, chapter: str, namespace: Mapping[str, object] | None = None, path: str | Path = "claims.yml"
     ) -> None:
+        self._settings = read_settings(Path(path).resolve().parent)
         self._all, chapters = read_claims(path)
         if chapter not in chapters:
             raise LedgerError(
@@ -336,6 +346,42 @@ class Ledger:
         TypeError
             If the value is not a real scalar.
         """
+        claim = self._claim(id)
+        value = _scalar(measured, boolean=claim.relation == "true")
+        applicable = claim.holds_for == "any" or not self.changed
+        holds = evaluate(claim, value) if applicable else None
+        self.records[id] = record = make_record(claim, value, holds)
+        _show(record, claim, self.changed, self._settings)
+        if holds is False and os.environ.get(RECORD_ONLY) != "record":
+            raise ClaimFailed(_sentence(claim, value))
+
+    def skip(self, id: str, why: str) -> None:
+        """Say that a claim cannot be checked at this run's parameters, instead of checking it.
+
+        Parameters
+        ----------
+        id : str
+            The claim's id.
+        why : str
+            The reason, for a reader: "the full space holds eight spins at most".
+
+        Raises
+        ------
+        LedgerError
+            If all parameters are the source's own, or the claim is unknown, another chapter's, or checked already.
+        """
+        claim = self._claim(id)
+        if not isinstance(why, str) or not why.strip():
+            raise LedgerError(f"Argument `why` must say why claim `{id}` is skipped, but is {why!r}.")
+        if not self.changed:
+            raise LedgerError(
+                f"Claim `{id}` must be checked at the {self._settings.source}'s own parameters, but is skipped: {why}"
+            )
+        self.records[id] = record = make_record(claim, None, None) | {"skipped": why.strip()}
+        _show(record, claim, self.changed, self._settings)
+
+    def _claim(self, id: str) -> Claim:
+        """Return a claim of this chapter that has not been dealt with."""
         if id not in self._all:
             raise LedgerError(f"Argument `id` must be a claim of the ledger, but {id!r} is unknown.")
         if id not in self.claims:
@@ -344,14 +390,7 @@ class Ledger:
             )
         if id in self.records:
             raise LedgerError(f"Claim `{id}` must be checked once, but is checked again.")
-        claim = self.claims[id]
-        value = _scalar(measured, boolean=claim.relation == "true")
-        applicable = claim.holds_for == "any" or not self.changed
-        holds = evaluate(claim, value) if applicable else None
-        self.records[id] = record = make_record(claim, value, holds)
-        _show(record, claim, self.changed)
-        if holds is False and os.environ.get(RECORD_ONLY) != "record":
-            raise ClaimFailed(_sentence(claim, value))
+        return self.claims[id]
 
 
 def plain(value: object) -> object:
@@ -363,10 +402,11 @@ def plain(value: object) -> object:
     return value
 
 
-def make_record(claim: Claim, measured: float | bool, holds: bool | None) -> dict[str, Any]:
+def make_record(claim: Claim, measured: float | bool | None, holds: bool | None) -> dict[str, Any]:
     """Return what a check leaves behind; JSON has no infinities, so those are written as text."""
     record = {key: value for key, value in dataclasses.asdict(claim).items() if key != "holds_for"}
-    record["measured"] = measured if isinstance(measured, bool) or math.isfinite(measured) else str(measured)
+    infinite = isinstance(measured, float) and not math.isfinite(measured)
+    record["measured"] = str(measured) if infinite else measured
     record["holds"] = holds
     if not isinstance(claim.expected, bool) and not math.isfinite(claim.expected):
         record["expected"] = str(claim.expected)
@@ -391,12 +431,22 @@ def _sentence(claim: Claim, measured: float | bool) -> str:
     )
 
 
-def _show(record: dict[str, Any], claim: Claim, changed: list[str]) -> None:
+def _show(record: dict[str, Any], claim: Claim, changed: list[str], settings: Settings) -> None:
     """Display a verdict in a notebook, print it elsewhere."""
-    symbol, word, colour = _BADGE[record["holds"]]
-    note = f"at other parameters ({', '.join(changed)})" if record["holds"] is None else ""
-    measured = f"{claim.quantity}: {measured_text(record)}, must be {claim.requirement}"
-    text = f"{symbol} {word} {note}".rstrip() + f" | {claim.where} | {measured} [{claim.id}]"
+    here = f" ({', '.join(changed)})" if changed else ""
+    measured = "" if record["measured"] is None else measured_text(record)
+    before, after = ": ", f", must be {claim.requirement}"
+    if "skipped" in record:
+        verdict, before, after = f"– skipped: {record['skipped']}", "", ""
+    elif record["holds"] is None:
+        verdict = f"– not applicable{here}"
+        before, after = f": {settings.source}: {claim.expectation}, here: ", ""
+    else:
+        verdict = "✓ " if record["holds"] else "✗ "
+        word = "holds" if record["holds"] else "fails"
+        verdict += f"{'also ' if record['holds'] else ''}{word} here{here}" if changed else word
+    kind = f"beyond the {settings.source}" if claim.kind == "beyond" else claim.kind
+    text = f"{verdict} | {kind} | {claim.where} | {claim.quantity}{before}{measured}{after} [{claim.id}]"
     try:
         from IPython.core.getipython import get_ipython
         from IPython.display import display
@@ -407,20 +457,22 @@ def _show(record: dict[str, Any], claim: Claim, changed: list[str]) -> None:
     if not in_notebook:
         print(text)
         return
-    badge = (
+    colour = _COLOUR[record["holds"]]
+    badges = (
         f'<span class="claim-badge" style="background:{colour};color:#fff;border-radius:.3em;'
-        f'padding:.1em .5em;white-space:nowrap;font-weight:600">{symbol} {word}</span>'
+        f'padding:.1em .5em;font-weight:600">{html.escape(verdict)}</span> '
+        f'<span class="claim-kind claim-{claim.kind}" style="border:1px solid;'
+        f'border-radius:.3em;padding:.05em .4em;font-size:.85em;white-space:nowrap">{kind}</span>'
     )
     # The class makes Sphinx's MathJax typeset the mathematics; notebooks typeset all of their output.
     markup = (
         '<div class="claim tex2jax_process" '
         f'style="border-left:4px solid {colour};padding:.3em .8em;margin:.4em 0">'
-        f"{badge} <strong>{_markup(claim.where)}.</strong> {_markup(claim.says)} {html.escape(note)}<br>"
-        f'<span style="font-size:.9em">{_markup(claim.quantity)}: '
-        f"<strong>{typeset(measured_text(record))}</strong>, must be {typeset(claim.requirement)} "
-        f"<code>{claim.id}</code></span></div>"
+        f"{badges} <strong>{_markup(claim.where)}.</strong> {_markup(claim.says)}<br>"
+        f'<span style="font-size:.9em">{_markup(claim.quantity)}{typeset(before)}'
+        f"<strong>{typeset(measured)}</strong>{typeset(after)} <code>{claim.id}</code></span></div>"
     )
-    display({"text/plain": text, "text/html": markup, MIME_TYPE: record}, raw=True)  # type: ignore[no-untyped-call]
+    display({"text/plain": text, "text/html": markup, settings.mime_type: record}, raw=True)  # type: ignore[no-untyped-call]
 
 
 def _markup(text: str) -> str:

@@ -41,7 +41,7 @@ def use_style() -> None:
             "legend.frameon": False,
             "legend.fontsize": 9.5,
             "svg.fonttype": "path",
-            "svg.hashsalt": "centralspin",
+            "svg.hashsalt": "claimbook",
         }
     )
     try:

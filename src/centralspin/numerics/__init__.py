@@ -1,1 +1,4 @@
-"""Stepping in time and stationary solves; nothing here knows physics."""
+"""Stepping in time, stationary solves, null spaces.
+
+Nothing here knows what a matrix describes.
+"""

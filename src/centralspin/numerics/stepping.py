@@ -13,6 +13,11 @@ from scipy.sparse import eye_array
 
 from ..errors import ConvergenceError
 
+try:
+    from scipy.sparse._sparsetools import csr_matvec
+except ImportError:  # a SciPy that has moved it
+    csr_matvec = None
+
 #: Degree of the Taylor polynomial of one step. Larger degrees take longer steps but lose digits: the terms
 #: of a step grow to exp(h‖L‖) before they cancel, about 10⁴ at this degree.
 DEGREE = 40
@@ -59,6 +64,7 @@ class Stepper:
         ]
         # Terms are scaled by a unit of time of the order of a step so that they neither over- nor underflow.
         self._unit = 1 / max(float(abs(self._shifted).sum(axis=1).max()), 1e-300)
+        self._shifted = (self._unit * self._shifted).astype(np.result_type(L.dtype, V.dtype))
         self._terms = np.empty((len(V), DEGREE + 1, V.shape[1]), dtype=np.result_type(L.dtype, V.dtype))
         self.steps = 0
 
@@ -66,11 +72,11 @@ class Stepper:
         """Compute the Taylor terms of the next step."""
         for terms, start, keep in zip(self._terms, self.V, self._keep, strict=True):
             terms[0] = start
-            for k in range(DEGREE):  # SciPy multiplies by one vector three times as fast as by two at once
-                product = self._shifted @ terms[k]
+            for k in range(DEGREE):  # one vector at a time: SciPy multiplies several at once more slowly
+                multiply(self._shifted, terms[k], terms[k + 1])
                 if keep is not None:
-                    product *= keep
-                np.multiply(product, self._unit / (k + 1), out=terms[k + 1])
+                    terms[k + 1] *= keep
+                terms[k + 1] *= 1 / (k + 1)
 
     def length(self, rate: float, floor: float, longest: float) -> float:
         """The longest step of the expanded series whose error stays below `rate` per time, at most `longest`."""
@@ -103,6 +109,15 @@ class Stepper:
         self.V = np.einsum("k,ckn->cn", powers, self._terms)
         self.time += length
         self.steps += 1
+
+
+def multiply(L: Any, x: np.ndarray, out: np.ndarray) -> None:
+    """Write L @ x into `out`; all of one type. SciPy's checks take as long as the product of a small matrix."""
+    if csr_matvec is None:
+        out[:] = L @ x
+        return
+    out[:] = 0
+    csr_matvec(*L.shape, L.indptr, L.indices, L.data, x, out)
 
 
 def evolve_linear(

@@ -51,10 +51,10 @@ def real_number(name: str, value: Any, *, minimum: float = -math.inf, maximum: f
     return number
 
 
-def integer(name: str, value: Any, *, minimum: int = 0) -> int:
-    """Return `value` as an integer not below `minimum`."""
-    if not is_real(value) or not math.isfinite(value) or value != int(value) or value < minimum:
-        raise ArgumentError(name, f"be an integer not below {minimum}", short(value))
+def integer(name: str, value: Any, *, minimum: int = 0, maximum: int = 10**6) -> int:
+    """Return `value` as an integer between `minimum` and `maximum`."""
+    if not is_real(value) or not minimum <= value <= maximum or value != int(value):
+        raise ArgumentError(name, f"be an integer from {minimum} to {maximum:,}", short(value))
     return int(value)
 
 
@@ -77,7 +77,7 @@ def real_vector(name: str, value: Any) -> tuple[float, float, float]:
     try:
         x, y, z = value
         return real_number(name, x), real_number(name, y), real_number(name, z)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ArgumentError(name, "be three finite real numbers (x, y, z)", short(value)) from None
 
 
@@ -108,7 +108,7 @@ def square_matrix(name: str, value: Any, dimension: int | None = None) -> np.nda
     """Return `value`, an array or a QuTiP operator, as a finite square complex matrix."""
     try:
         matrix = np.array(value.full() if is_qobj(value) else value, dtype=complex)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ArgumentError(
             name, "be a square matrix (NumPy array or QuTiP operator)", short(value)
         ) from None
@@ -145,7 +145,7 @@ def density_matrix(
     if getattr(value, "isket", False) or is_vector(value):
         try:
             ket = np.ravel(np.array(value.full() if is_qobj(value) else value, dtype=complex))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ArgumentError(name, "be a density matrix or a ket", short(value)) from None
         value = np.outer(ket, ket.conj())
     matrix = hermitian_matrix(name, value, dimension)

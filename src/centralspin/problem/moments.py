@@ -18,6 +18,8 @@ from ..errors import ArgumentError
 from .checks import integer, is_hermitian, is_operator, real_number, sequence, short, square_matrix
 
 ABOUT = ("zero", "reference", "mean")
+#: Rows of higher moments have no digits left.
+LARGEST_POWER = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +73,16 @@ class Moment:
             integer("site", index): square_matrix("site", B) for index, B in given.items() if B is not None
         }
         set_(self, "operators", dict(sorted(operators.items())))
-        power = (1 if operators else 0) if self.power is None else integer("power", self.power)
+        power = (
+            (1 if operators else 0)
+            if self.power is None
+            else integer("power", self.power, maximum=LARGEST_POWER)
+        )
         if power and not operators:
             raise ArgumentError("site", "be given for a `power` above 0", short(self.site))
         set_(self, "power", power)
         set_(self, "scaling", real_number("scaling", self.scaling))
-        if self.about not in ABOUT:
+        if not isinstance(self.about, str) or self.about not in ABOUT:
             raise ArgumentError("about", f"be among {', '.join(ABOUT)}", short(self.about))
 
     @property

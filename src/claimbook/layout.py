@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
 import platform
@@ -15,16 +16,14 @@ from typing import Any
 
 import jupytext
 import nbformat
-import yaml
 from myst_nb.core.read import is_myst_markdown_notebook
 from sphinx_external_toc.parsing import parse_toc_yaml
 
-HERE = Path(__file__).resolve().parent.parent
+from .imports import Imports
+from .ledger import LedgerError, read_claims
+from .settings import Settings, read_settings
 
-STAMP = "centralspin"  # metadata of an executed notebook: what was executed, when, with what, and how long
-PACKAGES = ("NumPy", "SciPy", "QuTiP")
-
-# Files under book/ that no chapter reads while it runs, like those in `_static`; the rest is taken for data.
+# Files beside the chapters that none reads while it runs, like those in `_static`; the rest is taken for data.
 NOT_DATA = {".md", ".bib", ".css", ".js"}
 
 
@@ -36,7 +35,12 @@ class BookError(Exception):
 class Book:
     """A book: configuration at `root`, sources in `root/book`, products in `root/_build`."""
 
-    root: Path = HERE
+    root: Path
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """What differs from book to book."""
+        return read_settings(self.root)
 
     @property
     def source(self) -> Path:
@@ -79,7 +83,7 @@ class Book:
         return notebook
 
     def shared_digest(self) -> str:
-        """Return a digest of what every execution depends on: library, locked packages, Python and data."""
+        """Return a digest of what every execution depends on: locked packages, Python, data, the book's names."""
         lock = self.root / "requirements.lock"
         data = [
             path
@@ -89,28 +93,56 @@ class Book:
             and path.name != "LICENSE"
             and path.parent.name != "_static"
         ]
-        library = [path for path in files(self.root / "src") if path.suffix == ".py"]
-        return digest(self.root, [*library, *data, *([lock] if lock.exists() else [])], sys.version)
+        names = self.settings.name + self.settings.source  # stand in each verdict
+        return digest(self.root, [*data, *([lock] if lock.exists() else [])], sys.version, names)
 
     def chapter_digest(self, chapter: str) -> str:
-        """Return a digest of what one chapter's execution depends on, its own claims included."""
-        text = self.claims.read_text("utf-8") if self.claims.exists() else ""
-        try:
-            ledger = yaml.safe_load(text) or {}
-            own = [entry for entry in ledger["claims"] or [] if entry["chapter"] == chapter]
-            text = repr((ledger["chapters"].get(chapter), own))
-        except (yaml.YAMLError, KeyError, TypeError, AttributeError):
-            pass  # An invalid file counts as a whole; executing the chapter will say what is wrong with it.
-        return digest(self.root, [self.chapters()[chapter]], self.shared_digest(), text)
+        """Return a digest of what one chapter's execution depends on.
 
-    def cache(self) -> Path:
-        """Return the folder of the executed notebooks that the rendering looks up.
-
-        That look-up compares the code cells only. With the digest in the path, a change elsewhere finds
-        nothing and executes afresh, also when the book is built without this pipeline.
+        That is its code, the files of `src` that its code imports, its own claims, and what all share; not its
+        prose.
         """
-        claims = [self.claims] if self.claims.exists() else []
-        return self.build / ".jupyter_cache" / digest(self.root, claims, self.shared_digest())[:16]
+        cells = [cell for cell in self.read(chapter).cells if cell.cell_type == "code"]
+        code = [cell.source for cell in cells]
+        tags = [cell.metadata.get("tags", []) for cell in cells]
+        return digest(
+            self.root,
+            self.imports.of_code(code),
+            self.shared_digest(),
+            repr((code, tags, self.ledger_entry(chapter))),
+        )
+
+    @functools.cached_property
+    def imports(self) -> Imports:
+        """What the files of `src` import of each other."""
+        return Imports(self.root / "src")
+
+    def ledger_entry(self, chapter: str) -> object:
+        """Return a chapter's parameters and claims in the ledger's file; the whole of it if it is not valid."""
+        if not self.claims.exists():
+            return None
+        try:
+            claims, chapters = read_claims(self.claims)
+        except LedgerError:
+            return self.claims.read_text("utf-8")  # executing the chapter will say what is wrong with it
+        own = [claim for claim in claims.values() if claim.chapter == chapter]
+        return chapters.get(chapter, {}).get("parameters"), own
+
+    def site_digest(self) -> str:
+        """Return a digest of everything the rendered book is made from."""
+        names = ("_config.yml", "_toc.yml", "pyproject.toml")
+        top = [path for path in map(self.root.joinpath, names) if path.exists()]
+        sources = [path for folder in ("book", "src") for path in files(self.root / folder)]
+        return digest(self.root, [*top, *sources], self.shared_digest(), self.commit())
+
+    def check_provenance(self) -> None:
+        """Have Python look into the book's `src` first, and refuse to go on if it has another's code already."""
+        source = str(self.root / "src")
+        if sys.path[0] != source:
+            sys.path.insert(0, source)
+        sentence = foreign_code(source)
+        if sentence:
+            raise BookError(sentence)
 
     def commit(self) -> str:
         """Return the sources' git commit, marked if they differ from it; empty where there is no git."""
@@ -123,15 +155,36 @@ class Book:
                 return ""
 
         commit = git("rev-parse", "--short=10", "HEAD")
-        sources = ("book", "src", "tools", "_config.yml", "_toc.yml", "requirements.lock")
+        sources = ("book", "src", "_config.yml", "_toc.yml", "requirements.lock")
         changed = git("status", "--porcelain", "--", *sources) if commit else ""
         return f"{commit}, with changes since" if changed else commit
 
+    def versions(self) -> dict[str, str]:
+        """Return the versions of what the chapters' numbers depend on most."""
+        found = {name: importlib.metadata.version(name) for name in self.settings.versions}
+        return {"Python": platform.python_version(), **found}
 
-def environment() -> dict[str, str]:
-    """Return the versions of what the chapters' numbers depend on most."""
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"Python": platform.python_version(), **versions}
+
+def foreign_code(source: str) -> str:
+    """Return a sentence if Python finds a package of a source folder elsewhere, and nothing if all is well.
+
+    It stands alone, imports included, because each chapter's own process runs it too before its first cell.
+    """
+    import importlib.util
+    from pathlib import Path
+
+    folder = Path(source).resolve()
+    packages = [path.parent.name for path in folder.glob("*/__init__.py")]
+    for name in sorted([*packages, *(path.stem for path in folder.glob("*.py"))]):
+        spec = importlib.util.find_spec(name)
+        found = Path(spec.origin).resolve() if spec and spec.origin else None
+        if found is None or folder not in found.parents:
+            where = f"is {found.parent}" if found else "was not found"
+            return (
+                f"The book must run its own `{name}` in {folder}, but the one that Python imports {where}: "
+                "unset PYTHONPATH and run `make` again, which installs what is missing."
+            )
+    return ""
 
 
 def files(folder: Path) -> list[Path]:
@@ -155,6 +208,31 @@ def digest(root: Path, paths: Iterable[Path], *texts: str) -> str:
     for text in texts:
         result.update(f"\0{len(text)}\0{text}".encode())
     return result.hexdigest()
+
+
+def with_outputs(notebook: nbformat.NotebookNode, executed: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Give a chapter as it is written the outputs, and the record, of its execution.
+
+    Both have the same code, since an execution is used for no other; the prose may have changed since. A cell
+    with other values for the parameters, which the execution has put in, is put in here too.
+    """
+    cells, prose = [], iter(notebook.cells)
+    for cell in executed.cells:
+        if cell.cell_type != "code":
+            continue
+        if "injected-parameters" not in cell.metadata.get("tags", []):
+            for written in prose:
+                if written.cell_type == "code":
+                    cell = written | {key: cell[key] for key in ("outputs", "execution_count")}
+                    break
+                cells.append(written)
+        cells.append(cell)
+    metadata = notebook.metadata | {"language_info": executed.metadata.language_info}
+    metadata |= {key: value for key, value in executed.metadata.items() if key not in metadata}
+    merged: nbformat.NotebookNode = nbformat.notebooknode.from_dict(
+        {**notebook, "cells": [*cells, *prose], "metadata": metadata}
+    )
+    return merged
 
 
 def parameters(notebook: nbformat.NotebookNode) -> dict[str, Any]:

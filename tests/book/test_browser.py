@@ -8,10 +8,12 @@ from urllib.parse import unquote, urldefrag
 
 import pytest
 
-from browser import PROGRAM, Browser, served, wait_for
-from layout import Book
+from claimbook.browser import PROGRAM, Browser, wait_for
+from claimbook.layout import Book
+from claimbook.serve import served
 
-SITE = Book().site
+BOOK = Book(Path(__file__).resolve().parents[2])
+SITE = BOOK.site
 WIDTHS = {"desktop": 1280, "phone": 390}
 THEMES = ("light", "dark")
 
@@ -163,7 +165,7 @@ def test_no_page_has(visits: dict[str, dict[str, Any]], what: str) -> None:
 
 
 def test_there_is_something_to_look_at(visits: dict[str, dict[str, Any]]) -> None:
-    pages = {f"book/{name}.html" for name in Book().chapters()}
+    pages = {f"book/{name}.html" for name in BOOK.chapters()}
     assert pages <= set(visits)
     assert sum(found["formulas"] for found in visits.values()) > 10 * len(pages)
     assert sum(found["figures"] for found in visits.values()) >= len(pages) // 2

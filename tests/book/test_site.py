@@ -9,10 +9,11 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 import centralspin
+from claimbook.layout import Book
 from claimbook.ledger import read_claims
-from layout import Book
 
-SITE = Book().site
+BOOK = Book(Path(__file__).resolve().parents[2])
+SITE = BOOK.site
 LOADING = {"script": "src", "img": "src", "iframe": "src", "source": "src", "embed": "src", "object": "data"}
 LINKS_NOT_LOADED = {"next", "prev", "index", "search", "canonical", "author", "license", "alternate"}
 
@@ -114,7 +115,7 @@ def test_internal_links_lead_somewhere(pages: dict[Path, Page]) -> None:
 
 
 def test_ledger_is_complete(pages: dict[Path, Page]) -> None:
-    claims, _ = read_claims(Book().claims)
+    claims, _ = read_claims(BOOK.claims)
     ledger = json.loads((SITE / "ledger.json").read_text(encoding="utf-8"))
     assert [claim["id"] for claim in ledger] == list(claims)
     keys = {"id", "where", "kind", "says", "quantity", "measured", "relation", "expected", "tolerance"}
@@ -124,7 +125,7 @@ def test_ledger_is_complete(pages: dict[Path, Page]) -> None:
 
 
 def test_every_chapter_offers_its_executed_notebook(pages: dict[Path, Page]) -> None:
-    for name in Book().chapters():
+    for name in BOOK.chapters():
         page = pages[(SITE / "book" / f"{name}.html").resolve()]
         assert f"../notebooks/{name}.ipynb" in page.links, f"{name} lacks a chapter-info box"
 
@@ -132,7 +133,7 @@ def test_every_chapter_offers_its_executed_notebook(pages: dict[Path, Page]) -> 
 def test_every_chapter_says_how_it_was_executed(pages: dict[Path, Page]) -> None:
     pattern = re.compile(r"Executed in [\d.]+ (s|min) on \d{4}-\d\d-\d\d with Python [\d.]+, NumPy [\d.]+")
     table = pages[(SITE / "book" / "executions.html").resolve()]
-    for name in Book().chapters():
+    for name in BOOK.chapters():
         assert pattern.search((SITE / "book" / f"{name}.html").read_text(encoding="utf-8")), name
         assert f"{name}.html" in table.links
 
@@ -141,7 +142,7 @@ def test_library_and_chapters_lead_to_each_other(pages: dict[Path, Page]) -> Non
     reference = pages[(SITE / "book" / "reference.html").resolve()]
     assert {f"centralspin.{name}" for name in centralspin.__all__} <= reference.targets
     imports = re.compile(r"^from centralspin import (.*)$", flags=re.MULTILINE)
-    for chapter, source in Book().chapters().items():
+    for chapter, source in BOOK.chapters().items():
         names = re.split(r"\W+", " ".join(imports.findall(source.read_text(encoding="utf-8"))))
         page = pages[(SITE / "book" / f"{chapter}.html").resolve()]
         for name in set(names) & set(centralspin.__all__):
@@ -151,9 +152,9 @@ def test_library_and_chapters_lead_to_each_other(pages: dict[Path, Page]) -> Non
 
 def test_every_figure_offers_picture_and_data(pages: dict[Path, Page]) -> None:
     drawings = set()
-    for name in Book().chapters():
+    for name in BOOK.chapters():
         page = pages[(SITE / "book" / f"{name}.html").resolve()]
-        for cell in Book().read(name).cells:
+        for cell in BOOK.read(name).cells:
             figure = cell.metadata.get("mystnb", {}).get("figure", {}).get("name")
             if figure:
                 assert figure in page.targets

@@ -1,4 +1,14 @@
-"""Sphinx extension: keep off the site what only works with other hosts."""
+"""What claimbook adds to the pages, as one Sphinx extension; each module is one addition, and none computes.
+
+| module | what it adds |
+|---|---|
+| `executed` | the executed notebooks, on the pages and as downloads |
+| `ledger` | `ledger-table`, `ledger-summary`, `ledger.json` |
+| `chapters` | `chapter-info`, `execution-table` |
+| `figures` | data and picture of each figure, and its colours in the dark theme |
+| `api` | the library's reference, linked with the chapters that use it |
+| this one | nothing: it takes off what needs other hosts |
+"""
 
 from __future__ import annotations
 
@@ -6,6 +16,8 @@ from typing import Any
 
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
+
+from . import api, chapters, executed, figures, ledger
 
 
 def drop_live_code(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -19,5 +31,7 @@ def drop_live_code(app: Sphinx, page: str, template: str, context: dict[str, Any
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the extension."""
+    for addition in (executed, ledger, chapters, figures, api):
+        addition.setup(app)
     app.connect("html-page-context", drop_live_code)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -75,7 +75,7 @@ def test_truth_needs_a_truth_value(tmp_path: Path) -> None:
 
 
 def test_record_can_be_judged_afresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CENTRALSPIN_CLAIMS", "record")
+    monkeypatch.setenv("CLAIMBOOK_CLAIMS", "record")
     path = write(tmp_path, CLAIM, variant(id="c"), relation("at-most", 1) | {"id": "d"})
     ledger = Ledger("one", PAPER, path=path)
     for name, value in (("a.b", -0.995), ("c", math.nan), ("d", -math.inf)):
@@ -89,16 +89,61 @@ def test_record_can_be_judged_afresh(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert {"tolerance", "because", "chapter"} < set(record)
 
 
-def test_other_parameters_make_a_claim_not_applicable(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = write(tmp_path, CLAIM, variant(id="always", holds_for="any"))
+def test_verdicts_at_other_parameters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(
+        tmp_path,
+        CLAIM,
+        relation("at-most", 0.5) | {"id": "limit", "kind": "corrected"},
+        variant(id="always", holds_for="any"),
+        variant(id="too", holds_for="any", kind="beyond"),
+    )
     ledger = Ledger("one", {"g0": 2.0, "sizes": np.array([6, 10])}, path=path)
-    ledger.check("a.b", 7)
-    assert ledger.records["a.b"]["holds"] is None
-    assert "not applicable at other parameters (g0 = 2.0)" in capsys.readouterr().out
+    for name, value in (("a.b", 7), ("limit", 0.25), ("too", -1)):
+        ledger.check(name, value)
     with pytest.raises(ClaimFailed):
         ledger.check("always", 7)
+    assert [record["holds"] for record in ledger.records.values()] == [None, None, True, False]
+    assert capsys.readouterr().out.splitlines() == [
+        "– not applicable (g0 = 2.0) | verified | Eq. (1) | the thing: paper: -1, here: 7 [a.b]",
+        "– not applicable (g0 = 2.0) | corrected | Eq. (1) | the thing: paper: at most 0.5, here: 0.25 [limit]",
+        "✓ also holds here (g0 = 2.0) | beyond the paper | Eq. (1) | the thing: -1, must be within 0.01 of -1 [too]",
+        "✗ fails here (g0 = 2.0) | verified | Eq. (1) | the thing: 7, must be within 0.01 of -1 [always]",
+    ]
+
+
+def test_skipped_where_it_cannot_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path, CLAIM)
+    elsewhere = Ledger("one", PAPER | {"g0": 2.0}, path=path)
+    elsewhere.skip("a.b", "eight spins at most")
+    assert (
+        capsys.readouterr().out == "– skipped: eight spins at most | verified | Eq. (1) | the thing [a.b]\n"
+    )
+    record = elsewhere.records["a.b"]
+    assert (record["measured"], record["holds"], record["skipped"]) == (None, None, "eight spins at most")
+    with pytest.raises(LedgerError, match="must be checked once, but is checked again"):
+        elsewhere.check("a.b", -1)
+    own = Ledger("one", PAPER, path=path)
+    with pytest.raises(
+        LedgerError, match="must be checked at the paper's own parameters, but is skipped: no"
+    ):
+        own.skip("a.b", "no time")
+    with pytest.raises(LedgerError, match="must say why"):
+        Ledger("one", PAPER | {"g0": 2.0}, path=path).skip("a.b", " ")
+    assert own.records == {}
+
+
+def test_record_in_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = []
+    monkeypatch.setattr("IPython.core.getipython.get_ipython", lambda: True)
+    monkeypatch.setattr("IPython.display.display", lambda bundle, raw: shown.append(bundle))
+    (tmp_path / "pyproject.toml").write_text('[tool.claimbook]\nname = "toy"\n', encoding="utf-8")
+    ledger = Ledger("one", PAPER, path=write(tmp_path, variant(quantity="$x<1$")))
+    ledger.check("a.b", -0.995)
+    (bundle,) = shown
+    assert bundle["application/vnd.toy.claim+json"] == ledger.records["a.b"]
+    markup = bundle["text/html"]
+    assert "<strong>−0.995</strong>, must be within 0.01 of −1" in markup
+    assert "\\(x&lt;1\\)" in markup and 'claim-verified"' in markup
 
 
 def test_misuse_is_told(tmp_path: Path) -> None:

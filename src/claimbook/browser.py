@@ -1,16 +1,12 @@
 """A headless Chromium, for the browser tests and for printing, driven over the DevTools protocol; needs no package."""
 
-import functools
-import http.server
 import json
 import os
 import select
 import shutil
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -114,22 +110,6 @@ class Browser:
         self.process.wait(PATIENCE)
         os.close(self.write)
         os.close(self.read)
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """Serve a folder on a free local port and give its address."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=folder)
-    ) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 10) -> Any:

@@ -1,4 +1,4 @@
-"""Sphinx extension: each figure of the chapters with its data and picture to download, and fit for both themes."""
+"""Each figure of the chapters with its data and picture to download, and fit for both themes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import nbformat
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
-from sphinx.util.typing import ExtensionMetadata
 
-from claimbook.figure_data import MIME_TYPE
-from executed_extension import executed
+from ..figure_data import MIME_TYPE
+from .executed import executed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +46,7 @@ class DressFigures(SphinxPostTransform):
 
     def run(self, **kwargs: Any) -> None:
         """Change the figures of one page."""
-        notebook = executed(self.app).get(self.env.docname)
+        notebook = executed(self.app).notebooks.get(self.env.docname)
         drawn = dict(figures(notebook)) if notebook else {}
         for figure in self.document.findall(nodes.figure):
             name = next((name for name in figure["names"] if name in drawn), None)
@@ -60,7 +59,7 @@ class DressFigures(SphinxPostTransform):
     def links(self, name: str, drawn: Drawn, figure: nodes.figure) -> Iterator[nodes.Node]:
         """Yield the links under a figure."""
         up = "../" * self.env.docname.count("/")
-        targets = {"Data of this figure (CSV)": f"{self.config.figure_data}{name}.csv"} if drawn.table else {}
+        targets = {"Data of this figure (CSV)": f"data/{name}.csv"} if drawn.table else {}
         for image in figure.findall(nodes.image):
             targets["Picture (SVG)"] = f"{self.app.builder.imagedir}/{self.env.images[image['uri']][1]}"
         for number, (text, target) in enumerate(targets.items()):
@@ -72,17 +71,15 @@ def write_tables(app: Sphinx, exception: Exception | None) -> None:
     """Write each figure's table into the site."""
     if exception is not None or app.builder.name != "html":
         return
-    folder = Path(app.outdir, app.config.figure_data)
+    folder = Path(app.outdir, "data")
     folder.mkdir(exist_ok=True)
-    for notebook in executed(app).values():
+    for notebook in executed(app).notebooks.values():
         for name, drawn in figures(notebook):
             if drawn.table:
                 (folder / f"{name}.csv").write_text(drawn.table, encoding="utf-8")
 
 
-def setup(app: Sphinx) -> ExtensionMetadata:
-    """Register the extension."""
-    app.add_config_value("figure_data", "data/", "env", str)
+def setup(app: Sphinx) -> None:
+    """Register this part of the extension."""
     app.add_post_transform(DressFigures)
     app.connect("build-finished", write_tables)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": False}

@@ -1,0 +1,247 @@
+"""The campaigns. Each takes a seed, draws a case, and returns a sentence if something is wrong with it."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import centralspin
+from centralspin import (
+    ArgumentError,
+    BudgetError,
+    CentralSpinModel,
+    CollectiveModel,
+    ConvergenceError,
+    Moment,
+    Sites,
+    TruncationError,
+    evolve,
+    expand,
+    steady_state,
+)
+
+from . import models, oracle
+
+#: What the library may say instead of a number.
+REFUSALS = (ArgumentError, BudgetError, ConvergenceError, TruncationError)
+#: Seconds and bytes that one case may take.
+SECONDS, BYTES = 20.0, 1e9
+
+
+def close(found: Any, right: Any, allowed: float, what: str) -> str | None:
+    """A sentence if two values differ by more than is allowed."""
+    off = float(np.abs(np.asarray(found) - np.asarray(right)).max())
+    return None if off <= allowed else f"{what}: {found} for {right}, off by {off:.2g}, allowed {allowed:.2g}"
+
+
+def small_in_time(random: np.random.Generator) -> str | None:
+    """Evolution of small models against matrix exponentials."""
+    model = models.levels_model(random)
+    times = np.sort(random.uniform(0, 4, size=2))
+    wanted = models.moments(random, model)
+    tolerance = float(10.0 ** random.integers(-9, -4))
+    found = evolve(model, times, wanted, tolerance=tolerance, time_budget=SECONDS)
+    right = oracle.in_time(model, times, wanted)
+    for name in wanted:
+        size = max(1.0, float(np.abs(right[name]).max()))
+        if wrong := close(found[name], right[name], 4 * tolerance * size, name):
+            return wrong
+    return None
+
+
+def small_stationary(random: np.random.Generator) -> str | None:
+    """Stationary states of small models against the null space of the whole Lindbladian."""
+    model = models.levels_model(random, 32, least=-4)  # rates of 1e-8: told from 0
+    wanted = models.moments(random, model)
+    try:
+        found = steady_state(model, wanted, tolerance=1e-7, time_budget=SECONDS)
+    except ConvergenceError as refusal:
+        gap = oracle.gap(model)
+        return None if gap < 1e-6 else f"refused ({refusal}) although the gap is {gap:.2g}"
+    except ArgumentError:
+        return None
+    right, unique = oracle.stationary(model, wanted)
+    if not unique:
+        return f"{dict(found)} although the stationary state is not unique"
+    for name in wanted:
+        size = max(1.0, abs(right[name]))
+        if wrong := close(found[name], right[name], 1e-6 * size, name):
+            return wrong
+    return None
+
+
+def spins_in_time(random: np.random.Generator) -> str | None:
+    """Named observables of a few spins against the Dicke blocks."""
+    model = models.spin_model(random, [1, 2, 3, 5, 8, 13])
+    arguments = {"central_state": models.bloch(random), "bath_bloch": models.bloch(random)}
+    times, tolerance = np.sort(random.uniform(0, 5, size=2)), float(10.0 ** random.integers(-8, -4))
+    found = evolve(model, times, models.NAMES, tolerance=tolerance, time_budget=SECONDS, **arguments)
+    right = evolve(model, times, models.NAMES, method="dicke", tolerance=1e-10, **arguments)
+    for name in models.NAMES:
+        if wrong := close(
+            found[name], right[name], 10 * tolerance * max(1.0, np.abs(right[name]).max()), name
+        ):
+            return wrong
+    return None
+
+
+def spins_stationary(random: np.random.Generator) -> str | None:
+    """Stationary states of a few spins against the Dicke blocks."""
+    model = models.spin_model(random, [1, 2, 3, 5, 8])
+    try:
+        found = steady_state(model, models.NAMES, tolerance=1e-7, time_budget=SECONDS)
+    except REFUSALS:
+        return None  # whether that was right is asked by `small_stationary`
+    right = steady_state(model, models.NAMES, method="dicke", tolerance=1e-9)
+    for name in models.NAMES:
+        if wrong := close(found[name], right[name], 1e-6 * max(1.0, abs(right[name])), name):
+            return wrong
+    return None
+
+
+def tolerance_is_met(random: np.random.Generator) -> str | None:
+    """Larger baths: a run at a tolerance against one at a much tighter tolerance, and the estimate against both."""
+    model = models.spin_model(random, [20, 100, 10**4, 10**7, math.inf], (0.5, 0.5, 1.0))
+    times = np.sort(random.uniform(0, 5, size=3))
+    tolerance = float(10.0 ** random.integers(-7, -3))
+    names = ("tau_x", "tau_y", "tau_z", "x", "X2", "X4")
+    ask: Callable[[float], Any]
+    stationary = random.random() < 0.4
+
+    def ask(tolerance: float) -> Any:
+        limits = {"tolerance": tolerance, "time_budget": SECONDS, "memory_budget": BYTES}
+        return steady_state(model, names, **limits) if stationary else evolve(model, times, names, **limits)
+
+    loose = ask(tolerance)
+    tight = ask(tolerance * 1e-4)
+    for name in names:
+        # A central moment of power 4 multiplies errors of the lower moments by the mean.
+        size = max(1.0, *(float(np.abs(tight[n]).max()) for n in names))
+        if wrong := close(
+            loose[name], tight[name], 10 * tolerance * size, f"{name} (reported {loose.error:.2g})"
+        ):
+            return wrong
+    return None
+
+
+def units(random: np.random.Generator) -> str | None:
+    """All rates times s, times over s."""
+    model = models.spin_model(random, [2, 5])
+    s = float(10.0 ** random.integers(-15, 16))
+    other = CentralSpinModel(
+        N=model.N, scaling=model.scaling, g0=s * model.g0, central_field=[s * w for w in model.central_field],
+        central_pump=s * model.central_pump, central_decay=s * model.central_decay, bath_pump=s * model.bath_pump,
+        bath_decay=s * model.bath_decay, bath_field=[s * h for h in model.bath_field],
+    )  # fmt: skip
+    method = str(random.choice(["symmetric", "dicke", "full_space", "cumulants", "mean_field"]))
+    names = models.NAMES[:6]
+    start = {"bath_bloch": models.bloch(random), "method": method}
+    one = evolve(model, [0.7, 2.0], names, **start)
+    two = evolve(other, [0.7 / s, 2.0 / s], names, **start)
+    for name in names:
+        if wrong := close(two[name], one[name], 1e-6, f"{name} by {method}, s = {s:g}"):
+            return wrong
+    return None
+
+
+def coefficients(random: np.random.Generator) -> str | None:
+    """`expand` against two large baths."""
+    model = models.spin_model(random, [math.inf], (0.5, 1.0))
+    names = ("tau_x", "tau_y", "tau_z", "X2")
+    times = np.sort(random.uniform(0, 3, size=2))
+    limit, first = expand(model, times, names, tolerance=1e-9, time_budget=SECONDS)
+    sizes = (10**4, 2 * 10**4)
+    large = [evolve(model.replace(N=N), times, names, tolerance=1e-11, time_budget=SECONDS) for N in sizes]
+    for name in names:
+        scaled = [N * (run[name] - limit[name]) for N, run in zip(sizes, large, strict=True)]
+        right = 2 * scaled[1] - scaled[0]
+        if wrong := close(first[name], right, 1e-3 + 1e-3 * np.abs(right).max(), f"coefficient of {name}"):
+            return wrong
+    return None
+
+
+GARBAGE: tuple[Any, ...] = (
+    None, True, "a", "", b"x", 1 + 2j, math.nan, math.inf, -math.inf, -1, -1.5, 0, 10**400, 10**18, 1e308, 1e-320, [], {},
+    [1], [1, 2], [1, 2, 3], [[1, 2], [3, 4]], [[1, 2], [3]], np.array([]), np.ones((2, 2, 2)), np.array([np.nan] * 3),
+    np.full((2, 2), np.nan), np.array([[0, 1], [0, 0]]), object(), lambda: 1, lambda t: "x", {"a": 1}, {1, 2}, (1, "b"),
+    [None], [lambda t: t], np.eye(3), np.eye(2), ["tau_z"], ["nothing"], range(3), iter([1.0]), Ellipsis, slice(1), type,
+    CentralSpinModel.figure_2(2), Moment(central=np.eye(2)), Moment(site=np.eye(3)), Moment(site=np.eye(2), site_class=4),
+)  # fmt: skip
+
+
+def bad_input(random: np.random.Generator) -> str | None:
+    """One argument of one public callable is anything: an answer, or a sentence."""
+    value = GARBAGE[int(random.integers(len(GARBAGE)))]
+    spin = CentralSpinModel.figure_2(3)
+    sites: dict[str, Any] = {
+        "count": 2, "hamiltonian": np.eye(2), "jumps": [models.SIGMA["-"]], "couplings": [(models.SIGMA["+"], models.SIGMA["-"])],
+        "rates": [1.0], "interactions": [], "initial": np.eye(2) / 2, "share": None,
+    }  # fmt: skip
+    general: dict[str, Any] = {
+        "hamiltonian": np.diag([1.0, -1.0]), "jumps": [models.SIGMA["-"]], "sites": Sites(**sites), "scaling": 0.5,
+        "initial": np.eye(2) / 2,
+    }  # fmt: skip
+    moment = {
+        "central": np.eye(2),
+        "site": np.eye(2),
+        "power": 2,
+        "scaling": 0.5,
+        "site_class": 0,
+        "about": "mean",
+    }
+    parameters = {name: getattr(spin, name) for name in spin.__dataclass_fields__}
+    calls: list[tuple[Callable[..., Any], dict[str, Any]]] = [
+        (CentralSpinModel, parameters),
+        (lambda **a: evolve(CollectiveModel(**general | {"sites": Sites(**a)}), [0, 0.1], {"a": Moment(central=np.eye(2))}), sites),
+        (lambda **a: evolve(CollectiveModel(**a), [0, 0.1], {"a": Moment(site=np.eye(2), about="zero")}), general),
+        (lambda **a: evolve(spin, [0, 0.1], {"a": Moment(**a)}), moment),
+        (evolve, {"model": spin, "times": [0, 0.1], "observables": ("tau_z",), "central_state": "up", "bath_bloch": None,
+                  "method": "symmetric", "tolerance": 1e-6, "t_stops": (), "time_budget": 9.0, "cut": 4, "memory_budget": 1e9}),
+        (steady_state, {"model": spin, "observables": ("tau_z",), "method": "symmetric", "tolerance": 1e-6, "cut": 4}),
+        (expand, {"model": spin, "times": [0, 0.1], "observables": ("tau_z",), "tolerance": 1e-6, "cut": 4}),
+        (centralspin.central_states, {"model": spin, "times": [0, 0.1], "central_state": "up", "bath_bloch": None}),
+        (evolve, {"model": spin, "times": [0, 0.1], "method": "cumulants", "order": 2}),
+        (centralspin.liouvillian, {"model": spin, "cut": 3, "observables": None}),
+    ]  # fmt: skip
+    call, arguments = calls[int(random.integers(len(calls)))]
+    name = str(random.choice(list(arguments)))
+    try:
+        found = call(**arguments | {name: value})
+    except REFUSALS as refusal:
+        text = str(refusal)
+        return (
+            None
+            if 10 < len(text) < 700 and "\n" not in text
+            else f"{name} = {value!r}: the sentence {text!r}"
+        )
+    except Exception as error:
+        return f"{getattr(call, '__name__', call)}({name} = {value!r:.80}): {type(error).__name__}: {error}"
+    numbers = list(found.values()) if hasattr(found, "values") else []
+    finite = all(np.isfinite(np.asarray(number)).all() for number in numbers)
+    return None if finite else f"{name} = {value!r:.80} gives {dict(found)}"
+
+
+CAMPAIGNS: dict[str, Callable[[np.random.Generator], str | None]] = {
+    campaign.__name__: campaign
+    for campaign in (
+        small_in_time, small_stationary, spins_in_time, spins_stationary, tolerance_is_met, units, coefficients, bad_input,
+    )
+}  # fmt: skip
+
+
+def case(name: str, seed: int) -> tuple[str, int, str, str]:
+    """Run one case; return its name and seed, "ok", "refused" or "wrong", and why."""
+    random = np.random.default_rng([list(CAMPAIGNS).index(name), seed])
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            wrong = CAMPAIGNS[name](random)
+    except REFUSALS as refusal:
+        return name, seed, "refused", str(refusal)
+    except Exception as error:
+        return name, seed, "wrong", f"{type(error).__name__}: {error}"
+    return (name, seed, "wrong", wrong) if wrong else (name, seed, "ok", "")

@@ -1,0 +1,127 @@
+"""Random models of the kinds that are hard: sparse, rates of very different size, balanced, weakly damped, degenerate."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from centralspin import CentralSpinModel, CollectiveModel, Moment, Sites
+
+SIGMA = {
+    "x": np.array([[0, 1], [1, 0]], dtype=complex),
+    "y": np.array([[0, -1j], [1j, 0]]),
+    "z": np.diag([1.0, -1.0]).astype(complex),
+    "-": np.array([[0, 0], [1, 0]], dtype=complex),
+    "+": np.array([[0, 1], [0, 0]], dtype=complex),
+}
+NAMES = ("tau_x", "tau_y", "tau_z", "m_x", "m_y", "m_z", "x", "X2", "X4", "Y2", "Y3")
+
+
+def rate(random: np.random.Generator, tiny: float = 0.2, least: float = -7) -> float:
+    """A rate: usually of order 1, now and then zero or smaller by orders of magnitude."""
+    kind = random.random()
+    if kind < 0.15:
+        return 0.0
+    if kind < 0.15 + tiny:
+        return float(10 ** random.uniform(least, -1))
+    return float(round(random.uniform(0.05, 1.5), 3))
+
+
+def field(random: np.random.Generator) -> tuple[float, ...]:
+    """Three components, most often few of them."""
+    return tuple(
+        0.0 if random.random() < 0.5 else float(random.choice([-1, 1])) * rate(random) for _ in range(3)
+    )
+
+
+def bloch(random: np.random.Generator) -> tuple[float, ...]:
+    """A vector in the unit ball, now and then on its surface or along an axis."""
+    v = random.normal(size=3) * (random.random(3) < 0.7)
+    length = np.linalg.norm(v)
+    return (
+        tuple((v / length * (1.0 if random.random() < 0.2 else random.random())).tolist())
+        if length
+        else (0, 0, 0.0)
+    )
+
+
+def spin_model(
+    random: np.random.Generator, sizes: Any, scalings: Any = (0.5, 1.0, 0.4, 0.0)
+) -> CentralSpinModel:
+    """A model of the paper's kind."""
+    down = rate(random)
+    return CentralSpinModel(
+        N=random.choice(sizes),
+        g0=float(random.choice([-1, 1]))
+        * float(random.choice([0.0, 0.3, 1.0, 2.0, 4.0], p=[0.05, 0.2, 0.3, 0.25, 0.2])),
+        scaling=float(random.choice(scalings)),
+        central_field=field(random),
+        central_pump=rate(random),
+        central_decay=rate(random),
+        bath_pump=down if random.random() < 0.15 else rate(random),
+        bath_decay=down,
+        bath_field=field(random) if random.random() < 0.5 else (0, 0, 0),
+    )
+
+
+def sparse(random: np.random.Generator, d: int, hermitian: bool = False, least: float = -7) -> np.ndarray:
+    """A matrix with few entries of very different size."""
+    A = np.zeros((d, d), dtype=complex)
+    for _ in range(random.integers(1, d + 1)):
+        A[random.integers(d), random.integers(d)] = rate(random, 0.3, least) * np.exp(
+            2j * np.pi * random.random()
+        )
+    return A + A.conj().T if hermitian else A
+
+
+def levels_model(random: np.random.Generator, largest: int = 64, least: float = -7) -> CollectiveModel:
+    """A model with few-level sites in one or two classes; at most `largest` states in all."""
+
+    def some(d: int, hermitian: bool = False) -> np.ndarray:
+        return sparse(random, d, hermitian, least)
+
+    central = int(random.choice([1, 2, 3]))
+    sites, room = [], largest // central
+    for _ in range(random.choice([1, 1, 2])):
+        d = int(random.choice([2, 3, 4], p=[0.5, 0.3, 0.2]))
+        most = int(math.log(room) / math.log(d) + 1e-9) if room > 1 else 0
+        if most < 1:
+            break
+        count = int(random.integers(1, most + 1))
+        room //= d**count
+        sites.append(
+            Sites(
+                count=count,
+                hamiltonian=some(d, True),
+                jumps=[some(d) for _ in range(random.integers(1, 4))],
+                couplings=[(some(central), some(d)) for _ in range(random.integers(1, 3))],
+                interactions=[(some(d), some(d))] if random.random() < 0.3 else [],
+                initial=np.diag(random.dirichlet(np.ones(d))),
+            )
+        )
+    return CollectiveModel(
+        hamiltonian=some(central, True),
+        jumps=[some(central) for _ in range(random.integers(0, 3))],
+        sites=sites,
+        scaling=float(random.choice([0.0, 0.5, 1.0])),
+        initial=np.diag(random.dirichlet(np.ones(central))),
+    )
+
+
+def moments(random: np.random.Generator, model: CollectiveModel) -> dict[str, Moment]:
+    """Moments of every kind."""
+    d = len(model.hamiltonian)
+    found = {"central": Moment(central=sparse(random, d))}
+    for i in range(3):
+        last = int(random.integers(len(model.sites)))
+        found[f"site {i}"] = Moment(
+            central=None if random.random() < 0.6 else sparse(random, d),
+            site=sparse(random, model.sites[last].dimension, bool(random.random() < 0.5)),
+            site_class=last,
+            power=int(random.integers(1, 4)),
+            scaling=float(random.choice([0.0, 0.5, 1.0])),
+            about=str(random.choice(["zero", "mean", "reference"])),
+        )
+    return found
