@@ -53,7 +53,7 @@ ABOUT = "zero"
 OPTIONS: frozenset[str] = frozenset()
 
 #: Beyond this many unknowns (N = 120 around a spin-½) the blocks need several GB and many minutes.
-LARGEST_SIZE = 1_250_000
+LARGEST_SIZE = 1_240_000
 #: Up to this many unknowns the stationary state is solved for directly, beyond it is evolved to.
 LARGEST_DIRECT_SIZE = 4000
 #: How often the time of the evolution to stationarity is doubled, from the relaxation time of a site.
@@ -165,10 +165,11 @@ def refuses(task: Task) -> ArgumentError | None:
         return ArgumentError(
             "interactions", 'be left out with method "dicke"', f"{len(site.interactions)} pairs"
         )
-    if not unknowns(problem.size, problem.central.dimension) <= LARGEST_SIZE:
-        return ArgumentError(
-            "N", f'give at most {LARGEST_SIZE:,} unknowns with method "dicke"', f"{problem.size:g}"
-        )
+    levels = problem.central.dimension
+    if not unknowns(problem.size, levels) <= LARGEST_SIZE:
+        most = next((N for N in range(200, 0, -1) if unknowns(N, levels) <= LARGEST_SIZE), 0)
+        must = f'be at most {most} with method "dicke" around a central system of {levels} levels'
+        return ArgumentError("N", must, f"{problem.size:g}")
     return cannot_start(problem) if task.times is not None else None
 
 

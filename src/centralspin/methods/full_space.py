@@ -22,6 +22,7 @@ from ..problem.collective import collective_model
 from ..problem.general import Factor, Problem, Task, dimensionless
 from ..problem.moments import Moment, Reading
 from .small import (
+    ROUND_OFF,
     at,
     cannot_start,
     central_state,
@@ -211,23 +212,16 @@ def _started(L: Any, rho: Any, time: float, options: dict[str, Any]) -> Any:
 
 
 def _too_large(problem: Problem) -> ArgumentError | None:
-    sizes = [problem.central.dimension, *(s.dimension ** min(s.count, 1000) for s in problem.classes)]
-    entries = math.prod(map(int, sizes)) ** 2
-    if problem.size == math.inf or entries > LARGEST_SIZE:
-        what = (
-            "infinitely many"
-            if problem.size == math.inf
-            else f"{entries:,}"
-            if entries < 1e9
-            else "many more"
-        )
-        return ArgumentError(
-            "N",
-            f'give at most {LARGEST_SIZE:,} entries of the density matrix with method "full_space" '
-            "(six spins-½ around a spin-½)",
-            f"{problem.size:g}, which gives {what}",
-        )
-    return None
+    levels = [(site.dimension, site.count) for site in problem.classes]
+    logarithm = 2 * (math.log(problem.central.dimension) + sum(count * math.log(d) for d, count in levels))
+    room = math.log(LARGEST_SIZE) * (1 + ROUND_OFF)
+    if logarithm <= room:
+        return None
+    most = max(0, int((room / 2 - math.log(problem.central.dimension)) / math.log(max(d for d, _ in levels))))
+    around = (
+        f"sites of {max(d for d, _ in levels)} levels around a central system of {problem.central.dimension}"
+    )
+    return ArgumentError("N", f'be at most {most} with method "full_space" for {around}', f"{problem.size:g}")
 
 
 def _of_time(function: Callable[[float], float]) -> Callable[[float], float]:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from scipy.linalg import null_space
@@ -46,10 +45,11 @@ from .small import (
 ABOUT = "reference"
 OPTIONS: frozenset[str] = frozenset({"t_stops"})
 
-#: Stationarity is sought in steps of so many slowest local relaxation times, and for so many of them at most.
-RELAXATION_STEP, LONGEST_RELAXATION = 20.0, 1000.0
-#: A stationary state that Newton's method finds this near to where the equations went is where they go.
-NEAR = 1e-3
+#: The first implicit step to the stationary state in units of the fastest rate, by how much a step grows or shrinks,
+#: and how many there are at most.
+FIRST_STEP, GROWTH, MOST_STEPS = 0.1, 1.5, 1000
+#: A velocity below this, in units of the fastest rate, is round-off.
+SLOWEST = 1e-14
 
 
 class Equations:
@@ -210,41 +210,33 @@ def _value(exact: Equations, y: np.ndarray, moment: Moment) -> complex:
 
 
 def _settle(exact: Equations, y: np.ndarray, task: Task) -> tuple[np.ndarray, float]:
-    """The stable stationary state that the equations reach, made exact by Newton's method, and its last correction."""
-    problem = exact.problem
-    rates = [_slowest(problem.central), *(_slowest(site) for site in problem.classes)]
-    step = RELAXATION_STEP / min(rates)
-    trace = exact.traces()
-    inside = null_space(trace)  # directions that keep all traces
-    count = round(LONGEST_RELAXATION / RELAXATION_STEP)
-    for attempt in range(count):
-        y = integrate(exact, y, np.array([step]), task.tolerance)[0]
-        found, error = y, math.inf
-        for _ in range(8):
-            # The equations are quadratic, so that this derivative is exact.
-            J = np.array([(exact(0.0, found + e) - exact(0.0, found - e)) / 2 for e in inside.T]).T
-            J = inside.T @ J
-            values = np.linalg.svd(J, compute_uv=False)
-            if values[-1] <= ROUND_OFF * values[0]:
-                raise ConvergenceError("The stationary state of the mean-field equations is not unique.")
-            correction = inside @ np.linalg.solve(J, inside.T @ exact(0.0, found))
-            found, before, error = found - correction, error, float(np.abs(correction).max())
-            if error <= task.tolerance / 100 or error > before:
-                break
-        stable = np.linalg.eigvals(J).real.max() < 0
-        if stable and error <= task.tolerance and np.abs(found - y).max() <= NEAR:
-            return found, error
-        tell(task.progress, (attempt + 1) / count, "the way to the stationary state")
-    raise ConvergenceError(
-        f"The mean-field equations do not settle within {LONGEST_RELAXATION:g} relaxation times."
-    )
+    """The stable stationary state that the equations reach, and the last correction to it.
 
-
-def _slowest(system: Any) -> float:
-    """The slowest decay rate of one system alone, or infinity if nothing in it decays."""
-    rates = -np.linalg.eigvals(lindbladian(system)).real
-    rates = rates[rates > ROUND_OFF * np.abs(rates).max(initial=0.0)]
-    return float(rates.min(initial=math.inf))
+    Implicit Euler steps follow the equations however stiff they are; they grow while the velocity falls and so turn
+    into Newton's method. An unstable stationary state, around which the equations would circle for ever, is refused.
+    """
+    inside = null_space(exact.traces())  # directions that keep all traces
+    one = np.eye(inside.shape[1])
+    velocity, step = inside.T @ exact(0.0, y), 0.0
+    for attempt in range(MOST_STEPS):
+        # The equations are quadratic, so that this derivative is exact.
+        J = inside.T @ np.array([(exact(0.0, y + e) - exact(0.0, y - e)) / 2 for e in inside.T]).T
+        size = float(np.linalg.norm(J, 2))
+        step = step or FIRST_STEP / size
+        y = y + inside @ np.linalg.solve(one / step - J, velocity)
+        before, velocity = float(np.linalg.norm(velocity)), inside.T @ exact(0.0, y)
+        slower = np.linalg.norm(velocity) <= max(before, SLOWEST * size)
+        step *= GROWTH if slower else 1 / GROWTH
+        if step * size > 1 / ROUND_OFF:
+            break
+        tell(task.progress, (attempt + 1) / MOST_STEPS, "the way to the stationary state")
+    smallest = np.linalg.svd(J, compute_uv=False)[-1]
+    error = float(np.linalg.norm(velocity)) / max(smallest, 1e-300)
+    if smallest <= ROUND_OFF * size:
+        raise ConvergenceError("The stationary state of the mean-field equations is not unique.")
+    if error > task.tolerance or np.linalg.eigvals(J).real.max() >= 0:
+        raise ConvergenceError("The mean-field equations do not settle: they circle, or have several limits.")
+    return y, error
 
 
 def _no_limit(problem: Problem) -> ArgumentError | None:

@@ -100,7 +100,7 @@ class EmergentModel:
                 "bath_decay", must, f"{decay:g} beside {pump:g} (in units of {problem.unit:g})"
             )
         if site.initial is not None and np.abs(site.initial - stationary_state(site)).max() > ROUND_OFF:
-            must = f'be the stationary one with method "{method}", whose boson starts in ρ_β'
+            must = f'be None (the stationary state) with method "{method}", whose boson starts in ρ_β'
             raise ArgumentError("bath_bloch", must, tuple((2 * pauli(site.initial)[1:].real).tolist()))
         epsilon = (decay - pump) / (decay + pump)
         return cls(problem, epsilon, 2 * field[3], decay + pump + pump / epsilon, pump / epsilon)

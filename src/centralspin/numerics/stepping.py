@@ -181,7 +181,7 @@ def evolve_linear(
         stepper.advance(end - start)
         stepper.time = end
         if progress is not None:
-            if stepper.steps == 1:
+            if stepper.steps == 1 and end > 0:
                 progress.expect(progress.seconds - began, span / end - 1, "evolution in time")
             progress(end / max(span, 1e-300), "evolution in time")
         if done < len(times) and settle is not None and (rest := settle(stepper)) is not None:

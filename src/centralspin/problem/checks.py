@@ -91,17 +91,19 @@ def is_operator(value: Any) -> bool:
     if is_qobj(value):
         return True
     try:
-        return np.ndim(value) == 2 and not any(is_qobj(row) for row in value)
-    except (ValueError, TypeError):
+        array = np.asarray(value)
+    except (ValueError, TypeError, OverflowError):
         return False
+    return array.ndim == 2 and array.dtype.kind in "biufc"
 
 
 def is_vector(value: Any) -> bool:
     """Whether a value looks like one vector of numbers."""
     try:
-        return not is_qobj(value) and np.ndim(value) == 1
-    except (ValueError, TypeError):
+        array = np.asarray(value)
+    except (ValueError, TypeError, OverflowError):
         return False
+    return not is_qobj(value) and array.ndim == 1 and array.dtype.kind in "biufc"
 
 
 def square_matrix(name: str, value: Any, dimension: int | None = None) -> np.ndarray:

@@ -187,6 +187,27 @@ def collective_model(
     )
 
 
+def top_levels(model: CollectiveModel) -> list[np.ndarray]:
+    """Projectors on the highest level of every oscillator in the central system, found by its annihilation operator.
+
+    A jump or coupling operator that is c·1 ⊗ a ⊗ 1 with a of three levels or more tells an oscillator.
+    """
+    found: dict[tuple[int, int], np.ndarray] = {}
+    operators = [*model.jumps, *(A for s in model.sites for A, _ in s.couplings)]
+    d = len(model.hamiltonian)
+    for left in (n for n in range(1, d + 1) if d % n == 0):
+        for levels in (n for n in range(3, d // left + 1) if (d // left) % n == 0):
+            right = d // left // levels
+            lower = np.kron(np.kron(np.eye(left), np.diag(np.sqrt(np.arange(1.0, levels)), 1)), np.eye(right))
+            for A in operators:
+                for ladder in (A, A.conj().T):
+                    amplitude = np.vdot(lower, ladder) / np.vdot(lower, lower)
+                    if amplitude and np.abs(ladder - amplitude * lower).max() <= 1e-9 * abs(amplitude):
+                        top = np.diag(np.eye(levels)[-1])
+                        found[left, levels] = np.kron(np.kron(np.eye(left), top), np.eye(right))
+    return list(found.values())
+
+
 def _pair(name: str, value: Any) -> tuple[Any, Any]:
     if not isinstance(value, (tuple, list)) or len(value) != 2 or is_operator(value):
         raise ArgumentError(name, "be a pair of operators", short(value))

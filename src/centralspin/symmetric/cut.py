@@ -115,6 +115,7 @@ def converge(
     shape: Shape,
     run: Callable[[np.ndarray, np.ndarray], Outcome],
     tolerance: float,
+    share: float,
     first: int,
     fixed: int | None,
     memory: Callable[[int], float],
@@ -128,6 +129,9 @@ def converge(
     run : callable
         From the outer set and which of its states belong to the inner one to the outcome.
     tolerance : float
+        What was asked for.
+    share : float
+        The share of it that truncation may use up.
     first : int
         The first cut.
     fixed : int or None
@@ -156,10 +160,10 @@ def converge(
         difference = 0.0 if complete else outcome.difference
         difference = difference if math.isfinite(difference) else math.inf
         error = difference * lag(history, cut, difference)
-        if complete or error <= tolerance or fixed is not None:
+        if complete or error <= share * tolerance or fixed is not None:
             return Converged(outcome, cut, error, complete)
         history.append((cut, error))
-        cut = following(history, tolerance)
+        cut = following(history, share * tolerance)
 
 
 def lag(history: Sequence[tuple[int, float]], cut: int, difference: float) -> float:

@@ -42,12 +42,15 @@ def applies(compiled: Compiled) -> bool:
     return len(sites) > 1 and large and simple
 
 
-def rotation(compiled: Compiled, patterns: Sequence[Pattern]) -> tuple[np.ndarray, np.ndarray]:
+def rotation(
+    compiled: Compiled, patterns: Sequence[Pattern], at_limit: bool
+) -> tuple[np.ndarray, np.ndarray]:
     r"""Return an orthogonal matrix O with new modes as rows, β = O b, and the weights of the new modes.
 
     Columns are the modes of all classes one after the other; columns of modes that are never reached vanish.
     Collective modes span what the couplings take out of the condensates or put back into them, and what the
-    sites' own dynamics makes of it. They have weight 1, the others that of indirect modes, or 0 at N = ∞.
+    sites' own dynamics makes of it. They have weight 1, the others that of indirect modes, or 0 at the limit N = ∞
+    itself: its corrections in 1/N reach them.
     """
     kept = np.concatenate([p.weights for p in patterns]) > 0
     own, seen = [], []
@@ -65,8 +68,7 @@ def rotation(compiled: Compiled, patterns: Sequence[Pattern]) -> tuple[np.ndarra
     seen_by[~kept] = 0
     linked = (local != 0) | (local.T != 0) | (np.abs(seen_by) @ np.abs(seen_by.T) > 0)
     linked &= kept[:, None] & kept[None, :]
-    size = compiled.problem.size
-    dark = indirect_weight(size) if size < math.inf else 0
+    dark = 0 if at_limit else indirect_weight(compiled.problem.size)
     rows, weights = [], []
     for label in np.unique((components := connected_components(linked)[1])[kept]):
         modes = np.flatnonzero(components == label)

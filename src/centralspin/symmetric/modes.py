@@ -61,8 +61,8 @@ def pattern(site: Site, scaling: float, at_limit: bool) -> Pattern:
     local = (parts != 0).any(axis=0)
     coupled = coupling_matrices(site, r) != 0
     if at_limit:
-        outside = 0.5 * np.add.outer(*[np.arange(len(local)) == 0] * 2)  # the power of N of b_μ†b_ν
-        coupled = coupled & (outside >= scaling)
+        condensed = 0.5 * (np.arange(len(local)) == 0)
+        coupled = coupled & (np.add.outer(condensed, condensed) >= scaling)  # the power of N of b_μ†b_ν
     pairs = [rounded(P) for P in in_reference_basis(site.equation.interactions, r)]
     reached, direct = reach(local, coupled.any(axis=0), pairs, at_limit)
     rates = np.abs(parts).max(axis=0)[1:, 1:]

@@ -25,8 +25,8 @@ from .site import NOTHING, Compiled, Equation
 ABOUT = "reference"
 OPTIONS = frozenset({"cut", "memory_budget", "t_stops"})
 
-#: Measured peak memory per unknown and column while assembling and stepping.
-BYTES_PER_UNKNOWN = 1500
+#: Measured peak memory while assembling and stepping: per unknown (Taylor terms), and per entry of the generator.
+BYTES_PER_UNKNOWN, BYTES_PER_ENTRY = 900, 115
 #: Default for the memory that one run may take.
 MEMORY_BUDGET = 2e9
 #: The share of the tolerance that integration may use up; truncation has the rest.
@@ -73,7 +73,7 @@ class Solver:
         self.rotated = dark_modes.applies(self.compiled)
         self.readout = Readout(self.compiled, task.moments, self.orders)
         if self.rotated:
-            self._modes, rotated = dark_modes.rotation(self.compiled, self.patterns)
+            self._modes, rotated = dark_modes.rotation(self.compiled, self.patterns, at_limit)
             power = max((m.power or 0 for m in task.moments), default=0)
             self.shape = Shape([rotated], [math.inf], [rotated > 0], power)
         else:
@@ -96,20 +96,34 @@ class Solver:
             return dark_modes.RotatedGenerator(self.compiled, self._modes, occupations, self.orders)
         return Generator(self.compiled, self.patterns, occupations, self.orders)
 
+    def entries(self) -> float:
+        """About how many entries a row of the generator has, before those at the same place are added."""
+        compiled = self.compiled
+        total = float(np.count_nonzero(compiled.central.matrices)) / compiled.basis.size
+        for site, known in zip(compiled.sites, self.patterns, strict=True):
+            total += np.count_nonzero(known.local)
+            total += sum(
+                np.count_nonzero(C) * np.count_nonzero(coupled) / compiled.basis.size
+                for (C, *_), coupled in zip(site.couplings, known.coupled, strict=True)
+            )
+        return total
+
     def solve(self) -> tuple[np.ndarray, dict[str, Any], float]:
         """Moments, shape (orders, …, moments), details, and the estimated error."""
         task, compiled = self.task, self.compiled
         regime = "mean field" if compiled.problem.scaling >= 1 else "fluctuations"
 
         def memory(states: int) -> float:
-            return states * compiled.basis.size * BYTES_PER_UNKNOWN * len(self.orders)
+            of_unknown = BYTES_PER_UNKNOWN + BYTES_PER_ENTRY * self.entries()
+            return states * compiled.basis.size * of_unknown * len(self.orders)
 
         step: Callable[[np.ndarray, np.ndarray], Outcome]
         step = self._stationary if task.times is None else self._moving if compiled.moving else self._steady
         found: Converged = converge(
             self.shape,
             step,
-            task.tolerance * (1 - INTEGRATION),
+            task.tolerance,
+            1 - INTEGRATION,
             FIRST_CUT[regime],
             task.options.get("cut"),
             memory,

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 from centralspin import ArgumentError, ConvergenceError, evolve, steady_state
-from centralspin.methods.cumulants import DivergenceError, Hierarchy
+from centralspin.methods.cumulants import Closure, DivergenceError
 from centralspin.problem.central_spin import PAULI, SIGMA_MINUS
-from centralspin.problem.collective import collective_model
+from centralspin.symmetric.space import box
 
 TIMES = np.linspace(0, 3, 7)
 CENTRAL = ("tau_x", "tau_y", "tau_z")
@@ -65,21 +65,28 @@ def partitions(items):
             yield [*partition[:i], [first, *group], *partition[i + 1 :]]
 
 
+def random_moments(seed, order, largest):
+    """The numbers n up to `largest`, the closure, and random moments up to the order."""
+    occupations = box([np.ones(3, dtype=int)], [math.inf], largest)
+    closure = Closure(occupations, 4, order)
+    u = np.where(closure.kept, np.random.default_rng(seed).normal(size=closure.kept.shape), 0.0)
+    u[0, 0] = 1.0
+    return occupations, closure, u
+
+
 @pytest.mark.parametrize("order", [1, 2, 3, 4])
 def test_the_closure_makes_joint_cumulants_vanish(order):
     """The joint cumulant of factors 1 … p is Σ_π (−1)^{|π|−1} (|π|−1)! Π_{B∈π} ⟨B⟩ over their partitions."""
-    hierarchy = Hierarchy(collective_model(PAPER), order, order + 2)
-    y = np.random.default_rng(1).normal(size=len(hierarchy.initial()))
-    u, _ = hierarchy.split(y)
-    u = hierarchy.close(u)
+    occupations, closure, u = random_moments(1, order, order + 2)
+    u = closure(u)
 
     def moment(factors):  # a factor is ("τ", axis) or ("σ", axis)
         n = [sum(f == ("σ", axis) for f in factors) for axis in range(3)]
         central = [axis + 1 for kind, axis in factors if kind == "τ"]
-        return u[np.flatnonzero((hierarchy.n == n).all(axis=1))[0], central[0] if central else 0]
+        return u[np.flatnonzero((occupations == n).all(axis=1))[0], central[0] if central else 0]
 
     checked = 0
-    for index, row in enumerate(hierarchy.n):
+    for index, row in enumerate(occupations):
         for a in range(4):
             degree = int(row.sum()) + (a > 0)
             if order < degree <= order + 2 and index % 3 == 0:
@@ -92,16 +99,15 @@ def test_the_closure_makes_joint_cumulants_vanish(order):
                 ]
                 assert abs(sum(terms)) < 1e-12 * sum(map(abs, terms))
                 checked += 1
-    assert checked > 10
+    assert checked > 5
 
 
 def test_order_two_is_the_textbook_closure():
-    hierarchy = Hierarchy(collective_model(PAPER), 2, 3)
-    u, _ = hierarchy.split(np.random.default_rng(2).normal(size=len(hierarchy.initial())))
-    at = {tuple(n): i for i, n in enumerate(hierarchy.n.tolist())}
+    occupations, closure, u = random_moments(2, 2, 3)
+    at = {tuple(n): i for i, n in enumerate(occupations.tolist())}
     x, z, xz = at[1, 0, 0], at[0, 0, 1], at[1, 0, 1]
     expected = u[x, 1] * u[z, 0] + u[z, 1] * u[x, 0] + u[xz, 0] * u[0, 1] - 2 * u[0, 1] * u[x, 0] * u[z, 0]
-    assert hierarchy.close(u)[xz, 1] == pytest.approx(expected, rel=1e-14)
+    assert closure(u)[xz, 1] == pytest.approx(expected, rel=1e-14)
 
 
 def gaussian_spin_boson(model, times):
@@ -189,9 +195,9 @@ def test_a_divergence_is_reported_with_its_time():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"order": 0}, "`order` must be a positive integer"),
-        ({"order": 2.0}, "`order` must be a positive integer"),
-        ({"order": True}, "`order` must be a positive integer"),
+        ({"order": 0}, "`order` must be an integer not below 1"),
+        ({"order": 2.5}, "`order` must be an integer not below 1"),
+        ({"order": True}, "`order` must be an integer not below 1"),
         ({"cut": 3}, "`options` must be order with method 'cumulants'"),
     ],
 )
@@ -202,7 +208,7 @@ def test_bad_orders_are_refused(arguments, words):
 
 
 def test_a_limit_that_does_not_exist_is_refused():
-    with pytest.raises(ArgumentError, match="`scaling` must be large enough"):
+    with pytest.raises(ArgumentError, match="`scaling` must be at least 0.5"):
         evolve(PAPER.replace(scaling=0.25), TIMES, method="cumulants")
-    with pytest.raises(ArgumentError, match="`scaling` must be large enough"):
+    with pytest.raises(ArgumentError, match="`scaling` must be at least 1"):
         evolve(PAPER, TIMES, method="cumulants", bath_bloch=(0.5, 0, 0))

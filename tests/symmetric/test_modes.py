@@ -9,14 +9,15 @@ from conftest import numbers
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import expm
-from test_collective import TIMES, by_qutip
 
 from centralspin import ArgumentError, CollectiveModel, Moment, Sites, central_states, evolve, steady_state
-from centralspin.problem.collective import SiteClass
-from centralspin.symmetric.basis import OperatorBasis, chain
-from centralspin.symmetric.generator import mode_weights
+from centralspin.problem.general import dimensionless
+from centralspin.symmetric import solver
+from centralspin.symmetric.basis import OperatorBasis
+from centralspin.symmetric.modes import chain, pattern
 from centralspin.theory.emergent_modes import emergent_modes
 
+TIMES = np.linspace(0, 2, 5)
 SPINS = (0.5, 1.0, 1.5, 2.0)
 PUMP, DECAY = 0.2, 1.0
 
@@ -64,8 +65,8 @@ def boson(g, rate, occupation, cutoff):
     a = qutip.destroy(cutoff)
     loss = [math.sqrt(2 * rate * (occupation + 1)) * a, math.sqrt(2 * rate * occupation) * a.dag()]
     weights = (occupation / (occupation + 1)) ** np.arange(cutoff)
-    sites = Sites(count=1, hamiltonian=0 * a, jumps=loss, couplings=[(g * qutip.sigmap(), a)])
-    return sites, qutip.qdiags(weights / weights.sum(), 0)
+    start = qutip.qdiags(weights / weights.sum(), 0)
+    return Sites(count=1, hamiltonian=0 * a, jumps=loss, couplings=[(g * qutip.sigmap(), a)], initial=start)
 
 
 @pytest.mark.parametrize("spin", [0.5, 1.0, 1.5, 2.0, 2.5, 3.0])
@@ -121,9 +122,8 @@ def test_autocorrelation_of_the_lowering_operator(spin, pump, time):
 
 @pytest.mark.parametrize(("spin", "N"), [(1.0, 2), (1.5, 2)])
 def test_small_baths_by_brute_force(spin, N):
-    sites = model(spin, N, initial=stationary(jumps(spin))).sites
-    witness = by_qutip(model(spin, N), [(sites, N)], 0.5)
-    np.testing.assert_allclose(central_states(model(spin, N), TIMES), witness, atol=1e-9)
+    witness = central_states(model(spin, N), TIMES, method="full_space")
+    np.testing.assert_allclose(central_states(model(spin, N), TIMES), witness, atol=1e-8)
 
 
 def test_spin_1_at_infinity_is_two_bosons_in_fock_space():
@@ -134,18 +134,18 @@ def test_spin_1_at_infinity_is_two_bosons_in_fock_space():
         boson(g0 * G, r, modes.occupation, k)
         for G, r, k in zip(modes.couplings, modes.rates, (8, 6), strict=True)
     ]
-    sites = [Sites(**{**s.__dict__, "initial": rho}) for s, rho in baths]
     problem = model(1.0, math.inf, g0, jumps(1.0, pump))
-    witness = by_qutip(problem, [(s, 1) for s in sites], 0.5)
     exact = central_states(problem, TIMES)
+    witness = central_states(problem.replace(sites=baths, scaling=0), TIMES, method="full_space")
     assert np.abs(exact - witness).max() < 1e-7
     single = boson(g0 * math.sqrt(modes.epsilon), modes.mean_rate, modes.occupation, 8)
-    wrong = by_qutip(problem, [(Sites(**{**single[0].__dict__, "initial": single[1]}), 1)], 0.5)
+    wrong = central_states(problem.replace(sites=single, scaling=0), TIMES, method="full_space")
     assert np.abs(exact - wrong).max() > 1e-5
 
 
 def spin_half_baths(modes, g0):
-    """The emergent modes as baths of spins ½, one for each."""
+    """The emergent modes as baths of spins ½, one for each; every bath has its share of the sites."""
+    g0 = g0 * math.sqrt(len(modes.rates))
     x = modes.occupation / (modes.occupation + 1)
     epsilon = (1 - x) / (1 + x)
     sm = qutip.sigmam()
@@ -195,7 +195,8 @@ def test_one_mode_is_enough_for_noise_that_resets_the_site():
 @pytest.mark.parametrize("spin", SPINS)
 def test_the_coupling_reaches_one_mode_and_the_noise_the_others(spin):
     """4S real modes take part at N = ∞; two of them, x and y of one boson, meet the condensate."""
-    (weights,), _ = mode_weights(model(spin, math.inf))
+    (site,) = solver.compile_problem(dimensionless(model(spin, math.inf))).sites
+    weights = pattern(site, 0.5, at_limit=True).weights
     assert (weights > 0).sum() == 4 * spin
     assert (weights == 1).sum() == 2
 
@@ -221,7 +222,7 @@ def test_the_choice_of_modes_does_not_change_results(monkeypatch):
         "x2": Moment(site=S, power=2),
     }
     chosen = [(evolve(m, TIMES, moments), steady_state(m, moments)) for m in cases]
-    monkeypatch.setattr(SiteClass, "_align", lambda self: None)
+    monkeypatch.setattr(solver, "align", lambda site: None)
     for case, (trajectory, rest) in zip(
         [generic(3), model(1.0, 3), model(1.0, math.inf, 0.5)], chosen, strict=True
     ):
@@ -233,9 +234,8 @@ def test_the_choice_of_modes_does_not_change_results(monkeypatch):
 
 
 def test_generic_sites_by_brute_force():
-    rho = qutip.steadystate(generic(2).sites.hamiltonian, list(generic(2).sites.jumps))
-    witness = by_qutip(generic(2), [(generic(2, rho).sites, 2)], 0.5)
-    np.testing.assert_allclose(central_states(generic(2), TIMES), witness, atol=1e-9)
+    witness = central_states(generic(2), TIMES, method="full_space")
+    np.testing.assert_allclose(central_states(generic(2), TIMES), witness, atol=1e-8)
 
 
 @given(st.integers(0, 10**6), st.integers(1, 3))

@@ -7,12 +7,11 @@ import pytest
 import qutip
 from conftest import PAPER, blochs, models, numbers
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from qutip import piqs
 
 from centralspin import CentralSpinModel, evolve, steady_state
 
-TIMES = np.linspace(0, 3, 7)
+TIMES = np.linspace(0, 2, 5)
 CENTRAL = ("tau_x", "tau_y", "tau_z")
 EPSILON_FREE = (*CENTRAL, "m_x", "m_z", "x", "X2", "X3", "X4", "y", "Y2", "Y4")
 BOSONIC = (*CENTRAL, "q", "p", "Q2", "Q4", "P2", "P4", "number")
@@ -39,7 +38,7 @@ def test_symmetric_agrees_with_dicke_blocks_for_product_states(model, central, b
     assert largest_difference(symmetric, dicke) < 1e-8
 
 
-@pytest.mark.parametrize(("N", "scaling"), [(6, 0.5), (25, 0.5), (40, 0.5), (25, 1.0)])
+@pytest.mark.parametrize(("N", "scaling"), [(6, 0.5), (25, 0.5), (20, 1.0)])
 def test_symmetric_agrees_with_dicke_blocks_at_the_papers_parameters(N, scaling):
     model = PAPER.replace(N=N, scaling=scaling)
     symmetric = evolve(model, TIMES, BOSONIC)
@@ -48,7 +47,7 @@ def test_symmetric_agrees_with_dicke_blocks_at_the_papers_parameters(N, scaling)
 
 def test_symmetric_agrees_with_the_full_space_at_the_papers_parameters():
     model = PAPER.replace(N=5)
-    times = TIMES[:4]
+    times = TIMES[:3]
     full = evolve(model, times, BOSONIC, method="full_space")
     assert largest_difference(evolve(model, times, BOSONIC), full) < 1e-9
 
@@ -161,20 +160,3 @@ def test_cold_balanced_and_inverted_baths(rates):
     infinite = evolve(model.replace(N=math.inf), TIMES, fluctuations)
     nearly = evolve(model.replace(N=10**7), TIMES, fluctuations)
     assert largest_difference(infinite, nearly) < 1e-5
-
-
-@given(st.sampled_from([30, 1000, 10**7]), numbers(0, 3))
-@settings(max_examples=5)
-def test_equal_rates_do_not_care_about_the_unit_of_time(N, factor):
-    """Multiplying all rates and fields by a factor only rescales time."""
-    factor = 0.2 + factor
-    model = PAPER.replace(N=N)
-    scaled = model.replace(
-        g0=model.g0 * factor,
-        central_field=tuple(factor * w for w in model.central_field),
-        central_pump=model.central_pump * factor,
-        central_decay=model.central_decay * factor,
-        bath_pump=model.bath_pump * factor,
-        bath_decay=model.bath_decay * factor,
-    )
-    assert largest_difference(evolve(model, TIMES, BOSONIC), evolve(scaled, TIMES / factor, BOSONIC)) < 1e-7

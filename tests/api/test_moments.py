@@ -1,0 +1,132 @@
+"""Do moments mean what they say, mixed, of any power, about any value, in every method?"""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import oracle
+import pytest
+from conftest import PAPER
+from random_models import around, levels, matrix, reading, spins
+
+from centralspin import CollectiveModel, Moment, Sites, evolve, steady_state
+from centralspin.problem.moments import ABOUT, product
+
+TIMES = np.array([0.0, 0.7])
+
+
+def by_hand(model, times, moment):
+    """The moment about zero, the reference or the mean from density matrices, without binomials."""
+    H, jumps, rho, central, total, N = oracle.build(model)
+    D, L = len(H), oracle.liouvillian(H, jumps)
+    if times is None:
+        v = oracle.null_space(L, rcond=1e-12)[:, 0]
+        states = [(v / np.trace(v.reshape(D, D))).reshape(D, D).T]
+    else:
+        states = [(oracle.expm(L * t) @ rho.ravel(order="F")).reshape(D, D).T for t in times]
+    X = sum((N**-moment.scaling * total(B, c) for c, B in moment.operators.items()), np.zeros((D, D)))
+    bare = model.replace(
+        hamiltonian=0 * model.hamiltonian,
+        jumps=model.jumps,
+        sites=[replace(s, couplings=[]) for s in model.sites],
+    )
+    found = []
+    for k, state in enumerate(states):
+        if moment.about == "zero":
+            c = 0.0
+        elif moment.about == "mean":
+            c = np.trace(X @ state)
+        else:
+            (c,) = by_hand(
+                bare,
+                None if times is None else times[k : k + 1],
+                replace(moment, about="zero", central=None, power=1),
+            )
+        A = np.eye(D) if moment.central is None else central(moment.central)
+        power = np.linalg.matrix_power(X - c * np.eye(D), moment.power)
+        found.append(np.trace(A @ power @ state))
+    return np.array(found)
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Two classes of different sites in tilted states, around a random central spin."""
+    random = np.random.default_rng(3)
+    return around(random, [spins(random, 2), levels(random, 1, 2, interactions=False)])
+
+
+@pytest.mark.parametrize("power", range(5))
+def test_mixed_moments_of_every_power(model, power):
+    random = np.random.default_rng(power)
+    A, B, C = matrix(random, 2, True), matrix(random, 2, True), matrix(random, 2, True)
+    kinds = [
+        Moment(central=A, site=[B, C], power=power),
+        Moment(site={1: C}, power=power, scaling=0.7),
+        Moment(central=matrix(random, 2), site=[B, None], power=power),
+        Moment(central=A, site=[matrix(random, 2), matrix(random, 2)], power=power, scaling=0),
+    ]
+    moments = [replace(m, about=about) for m in kinds for about in ABOUT]
+    for times in (TIMES, None):
+        expected = np.array([by_hand(model, times, m) for m in moments]).T
+        expected = expected if times is not None else expected[0]
+        for method in ("symmetric", "full_space"):
+            np.testing.assert_allclose(reading(method, model, times, moments), expected, atol=5e-8)
+
+
+def test_the_value_is_real_only_where_operators_are_hermitian(model):
+    up = np.array([[0, 1], [0, 0]])
+    found = evolve(
+        model, TIMES,
+        {"plus": Moment(central=up), "minus": Moment(central=up.T), "x": Moment(central=up + up.T), "y": -1j * (up - up.T)},
+    )  # fmt: skip
+    assert np.iscomplexobj(found["plus"]) and np.abs(found["plus"].imag).max() > 0.01
+    np.testing.assert_allclose(found["plus"], found["minus"].conj(), atol=1e-8)
+    np.testing.assert_allclose(found["plus"] + found["minus"], found["x"], atol=1e-8)
+    np.testing.assert_allclose(-1j * (found["plus"] - found["minus"]), found["y"], atol=1e-8)
+
+
+def test_the_central_factor_is_not_forgotten(model):
+    """⟨A X^p⟩ is not ⟨X^p⟩, and with A = 1 it is."""
+    z = np.diag([1.0, -1.0])
+    moments = {
+        "with": Moment(central=z, site=z, power=2),
+        "one": Moment(central=np.eye(2), site=z, power=2),
+        "without": Moment(site=z, power=2),
+    }
+    found = evolve(model, TIMES, moments)
+    np.testing.assert_allclose(found["one"], found["without"], atol=1e-9)
+    assert np.abs(found["with"] - found["without"]).max() > 0.1
+
+
+@pytest.mark.parametrize("method", ["symmetric", "dicke", "full_space", "cumulants"])
+def test_the_number_of_a_tilted_bath(method):
+    """⟨S+S−⟩/(εN) = (1 + m_z)/2ε + (N − 1)|m_−|²/ε in a product state, |m_−|² = (x² + y²)/4."""
+    N, (x, y, z) = 3, (0.4, -0.5, 0.2)
+    options = {"order": 4} if method == "cumulants" else {}
+    found = evolve(
+        PAPER.replace(N=N), [0.0], ("number", "m_z"), bath_bloch=(x, y, z), method=method, **options
+    )
+    expected = ((1 + z) / 2 + (N - 1) * (x**2 + y**2) / 4) / PAPER.epsilon
+    assert found["number"][0] == pytest.approx(expected, abs=1e-9)
+    assert found["m_z"][0] == pytest.approx(z, abs=1e-9)
+
+
+@pytest.mark.parametrize("method", ["symmetric", "full_space"])
+def test_moments_about_the_reference_and_about_zero_differ_by_the_reference(method):
+    sites = Sites(
+        count=3,
+        hamiltonian=np.zeros((2, 2)),
+        jumps=[[[0, 0], [1, 0]]],
+        couplings=[([[0, 1], [0, 0]], [[0, 0], [1, 0]])],
+    )
+    model = CollectiveModel(hamiltonian=[[0, 1], [1, 0]], jumps=[[[0, 0], [1, 0]]], sites=sites)
+    z = np.diag([1.0, -1.0])
+    zero, reference = (Moment(site=z, about=about) for about in ("zero", "reference"))
+    found = steady_state(model, {"zero": zero, "reference": reference}, method=method)
+    assert found["reference"] - found["zero"] == pytest.approx(3 / math.sqrt(3), abs=1e-8)  # ⟨σz⟩ = −1 alone
+    assert found["reference"] > 0.01
+
+
+def test_a_series_is_multiplied_up_to_its_length():
+    a, b = np.array([[1.0], [2.0], [3.0]]), np.array([[4.0], [5.0], [6.0]])
+    np.testing.assert_array_equal(product(a, b)[:, 0], [4, 5 + 8, 6 + 10 + 12])

@@ -1,0 +1,144 @@
+"""Is a stationary state found by every way, right where rates are far apart, and refused where there are two?"""
+
+import numpy as np
+import pytest
+from conftest import PAPER
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import block_diag, csr_matrix, diags_array
+
+from centralspin import ConvergenceError, liouvillian
+from centralspin.numerics import stationary
+from centralspin.numerics.null_space import DENSE, null_vector
+from centralspin.numerics.stationary import NotUniqueError, StationarySolver
+
+
+def markov(seed, n=8, slow=()):
+    """A rate matrix whose columns sum to 0; what leaves the states in `slow` is slowed down by a factor."""
+    rates = np.random.default_rng(seed).uniform(0.1, 1, size=(n, n))
+    for state, factor in slow:
+        rates[:, state] *= factor
+    np.fill_diagonal(rates, 0)
+    return csr_matrix(rates - np.diag(rates.sum(axis=0)))
+
+
+def exact(L):
+    """The normalised null vector by the theorem of the matrix tree, of sums of positive numbers only."""
+    A = L.toarray()
+    weights = np.array([abs(np.linalg.det(np.delete(np.delete(A, i, 0), i, 1))) for i in range(len(A))])
+    return weights / weights.sum()
+
+
+def ways(monkeypatch, L, trace, tolerance=1e-10, **more):
+    """Solvers that go the direct way, that by blocks, and that by the exponential."""
+    yield StationarySolver(L, trace, tolerance, **more)
+    monkeypatch.setattr(stationary, "DIRECT", 0)
+    yield StationarySolver(L, trace, tolerance, blocks=np.arange(L.shape[0]) // 3, **more)
+    yield StationarySolver(L, trace, tolerance, **more)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_three_ways_agree(seed, monkeypatch):
+    L = markov(seed)
+    for solver in ways(monkeypatch, L, np.ones(8)):
+        np.testing.assert_allclose(solver.stationary(), exact(L), atol=1e-10)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_three_ways_agree_with_a_source(seed, monkeypatch):
+    """L v = s with a trace that is given; s has no trace."""
+    L, random = markov(seed), np.random.default_rng(seed)
+    v = random.normal(size=8)
+    for solver in ways(monkeypatch, L, np.ones(8)):
+        np.testing.assert_allclose(solver.solve(L @ v, v.sum()), v, atol=2e-9)
+
+
+def test_three_ways_agree_for_the_papers_model(monkeypatch):
+    L = liouvillian(PAPER.replace(N=40), 10).matrix / 4
+    trace = np.eye(1, L.shape[0])[0]
+    direct, *others = [s.stationary() for s in ways(monkeypatch, L, trace, slowest=0.1)]
+    assert np.abs(L @ direct).max() < 1e-12
+    for found in others:
+        np.testing.assert_allclose(found, direct, atol=1e-10)
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("slow", [1e-6, 1e-12, 1e-15])
+def test_badly_scaled_rows_are_right(slow, check):
+    """A slow system beside a fast one, in coordinates (1, z): the slow one is no worse conditioned."""
+    fast, other, one = np.array([[0, 0], [0.3, -1.1]]), np.array([[0, 0], [0.5, -0.7]]), np.eye(2)
+    L = csr_matrix(np.kron(fast, one) + slow * np.kron(one, other))
+    found = StationarySolver(L, np.eye(1, 4)[0], 1e-8, check=check).stationary()
+    np.testing.assert_allclose(found, np.kron([1, 0.3 / 1.1], [1, 0.5 / 0.7]), atol=1e-12)
+
+
+def test_states_that_are_left_slowly_are_right():
+    L = markov(3, slow=[(2, 1e-10), (5, 1e-9)])
+    np.testing.assert_allclose(StationarySolver(L, np.ones(8), 1e-8).stationary(), exact(L), atol=1e-8)
+
+
+def test_two_stationary_states_are_refused(monkeypatch):
+    L = csr_matrix(block_diag([markov(0), markov(1)]))
+    with pytest.raises(NotUniqueError, match="not unique"):
+        StationarySolver(L, np.ones(16), 1e-8, check=True)
+    with pytest.raises(ConvergenceError):
+        StationarySolver(csr_matrix((3, 3)), np.array([1.0, 0, 0]), 1e-8).stationary()
+    monkeypatch.setattr(stationary, "DIRECT", 0)
+    with pytest.raises(NotUniqueError, match="not unique"):
+        StationarySolver(csr_matrix((3, 3)), np.array([1.0, 0, 0]), 1e-8, check=True)
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("leak", 10.0 ** -np.arange(2, 18, 2))
+def test_nearly_degenerate_is_right_or_refused(seed, leak):
+    """Two parts that exchange at a tiny rate, with a dimensionless generator that knows it to round-off only."""
+    L = block_diag([markov(seed), markov(seed + 10)]).toarray()
+    L[8, 0] += leak
+    L[0, 0] -= leak
+    L[0, 8] += 2 * leak
+    L[8, 8] -= 2 * leak
+    tolerance = 1e-6
+    try:
+        found = StationarySolver(csr_matrix(L), np.ones(16), tolerance, check=True).stationary()
+    except ConvergenceError:
+        assert leak <= 1e-8
+        return
+    parts = [exact(markov(seed)), exact(markov(seed + 10))]
+    p = 2 * parts[1][0] / (parts[0][0] + 2 * parts[1][0])  # detailed balance of the two parts, up to O(leak)
+    assert abs(found[:8].sum() - p) < tolerance + 10 * leak
+
+
+def test_a_factorisation_that_fails_is_told_as_no_unique_state():
+    with pytest.raises(NotUniqueError):
+        stationary.factorise(csr_matrix(np.zeros((3, 3))))
+
+
+# --- the null vector that the witnesses use ---
+
+
+@given(st.integers(0, 10**6))
+def test_the_null_vector_of_a_rate_matrix(seed):
+    L = markov(seed)
+    found, error = null_vector(L, np.ones(8))
+    np.testing.assert_allclose(found, exact(L), atol=1e-12)
+    assert 0 < error < 1e-12
+
+
+@pytest.mark.parametrize("n", [8, DENSE + 50])
+def test_dense_and_sparse_null_vectors(n):
+    """A chain of hops with detailed balance: the weights are powers of the ratio of the rates."""
+    up, down = 0.9, 1.0
+    L = diags_array([up, down], offsets=[-1, 1], shape=(n, n)).tolil()
+    L.setdiag(-np.asarray(L.sum(axis=0)).ravel())
+    found, _ = null_vector(csr_matrix(L), np.ones(n))
+    expected = (up / down) ** np.arange(n)
+    np.testing.assert_allclose(found, expected / expected.sum(), atol=1e-11)
+
+
+@pytest.mark.parametrize("n", [8, 300])
+def test_a_null_space_of_two_dimensions_is_refused(n):
+    L = csr_matrix(block_diag([markov(0, n), markov(1, n)]))
+    with pytest.raises(ConvergenceError, match="not unique"):
+        null_vector(L, np.ones(2 * n))
+    with pytest.raises(ConvergenceError, match="nothing changes"):
+        null_vector(csr_matrix((n, n)), np.ones(n))

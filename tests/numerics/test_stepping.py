@@ -1,0 +1,214 @@
+"""Do the steppers follow a linear or any other equation to the tolerance that was asked for?"""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.linalg import expm
+from scipy.sparse import csr_matrix
+
+from centralspin.numerics.stepping import (
+    DEGREE,
+    Stepper,
+    StoppedError,
+    breakpoints,
+    evolve_linear,
+    integrate,
+    propagate,
+)
+
+TIMES = np.linspace(0, 4, 9)
+ROTATION = csr_matrix([[0.0, -1.0], [1.0, 0.0]])
+
+
+def random_problem(seed, complex_valued=False, n=6):
+    random = np.random.default_rng(seed)
+    L = random.normal(size=(n, n)) - 4 * np.eye(n)
+    v = random.normal(size=n)
+    if complex_valued:
+        L, v = L + 1j * random.normal(size=(n, n)), v + 1j * random.normal(size=n)
+    return L, v, np.sort(random.uniform(0, 3, size=5))
+
+
+@given(st.integers(0, 10**6), st.booleans())
+def test_taylor_steps_agree_with_the_matrix_exponential(seed, complex_valued):
+    L, v, times = random_problem(seed, complex_valued)
+    values, last = evolve_linear(csr_matrix(L), v, times, csr_matrix(np.eye(6)), 1e-10)
+    expected = [expm(L * t) @ v for t in times]
+    np.testing.assert_allclose(values, expected, atol=1e-10 * max(1, np.abs(v).max()))
+    np.testing.assert_allclose(last, expected[-1], atol=1e-10 * max(1, np.abs(v).max()))
+
+
+@given(st.integers(0, 10**6), st.booleans())
+def test_whole_states_agree_with_the_matrix_exponential(seed, complex_valued):
+    L, v, times = random_problem(seed, complex_valued)
+    states = propagate(csr_matrix(L), v, times, 1e-11)
+    np.testing.assert_allclose(states, [expm(L * t) @ v for t in times], atol=1e-11 * np.abs(v).max())
+
+
+@pytest.mark.parametrize("tolerance", [1e-4, 1e-8, 1e-11])
+@pytest.mark.parametrize("last", [4.0, 200.0])
+def test_the_tolerance_holds_for_a_whole_run(tolerance, last):
+    """A closed oscillation forgets no error: one per step would add up."""
+    times = np.linspace(0, last, 7)
+    L = csr_matrix(30 * ROTATION)
+    exact = np.cos(30 * times)
+    values, _ = evolve_linear(L, np.array([1.0, 0.0]), times, csr_matrix([[1.0, 0.0]]), tolerance)
+    assert np.abs(values[:, 0] - exact).max() < tolerance
+    if tolerance < 1e-10 and last > 100:  # the round-off of whole states: their terms cancel more
+        return
+    states = propagate(L, np.array([1.0, 0.0]), times[1:], tolerance)
+    assert np.abs(states[:, 0] - exact[1:]).max() < tolerance
+
+
+def test_a_closed_oscillation_is_right_after_3000_periods():
+    times = np.array([10000.0, 20000.0])
+    values, _ = evolve_linear(ROTATION, np.array([1.0, 0.0]), times, csr_matrix(np.eye(2)), 1e-8)
+    np.testing.assert_allclose(values, np.column_stack([np.cos(times), np.sin(times)]), atol=1e-8)
+
+
+def test_one_step_is_a_taylor_polynomial_of_high_degree():
+    """The error of one step of length h falls as h^(DEGREE + 1)."""
+    errors = []
+    for h in (12.0, 13.0):
+        stepper = Stepper(ROTATION, np.array([[1.0, 0.0]]))
+        stepper.expand()
+        stepper.advance(h)
+        errors.append(np.abs(stepper.V[0] - [math.cos(h), math.sin(h)]).max())
+    order = math.log(errors[1] / errors[0]) / math.log(13 / 12)
+    assert order == pytest.approx(DEGREE + 1, abs=1.5)
+    assert stepper.time == 13.0 and stepper.steps == 1
+
+
+def test_steps_are_longer_where_less_accuracy_is_asked_for():
+    L, v, _ = random_problem(1)
+    steps = []
+    for rate in (1e-12, 1e-8, 1e-4):
+        stepper = Stepper(csr_matrix(L), v[None])
+        stepper.expand()
+        steps.append(stepper.length(rate, 1e-16, 100.0))
+    assert steps[0] < steps[1] < steps[2] < 100
+    assert stepper.length(1e-4, 1e-16, 0.01) == 0.01
+
+
+def test_output_times_do_not_change_the_result():
+    L, v, _ = random_problem(2)
+    readout = csr_matrix(np.eye(6)[[1, 4]])
+    many, end = evolve_linear(csr_matrix(L), v, np.linspace(0, 3, 301), readout, 1e-10)
+    few, same = evolve_linear(csr_matrix(L), v, np.array([1.5, 3.0]), readout, 1e-10)
+    np.testing.assert_array_equal(end, same)
+    np.testing.assert_allclose(many[[150, 300]], few, atol=1e-14)
+    np.testing.assert_array_equal(many[0], v[[1, 4]])
+
+
+def test_a_mask_restricts_a_column_to_what_it_keeps():
+    L, v, times = random_problem(3)
+    keep = np.array([True, True, False, True, False, True])
+    columns = np.column_stack([v, v * keep])
+    mask = np.column_stack([np.ones(6, dtype=bool), keep])
+    values, last = evolve_linear(csr_matrix(L), columns, times, csr_matrix(np.eye(6)), 1e-10, mask)
+    inside = L * np.outer(keep, keep)
+    for k, t in enumerate(times):
+        np.testing.assert_allclose(values[k, :, 0], expm(L * t) @ v, atol=1e-9)
+        np.testing.assert_allclose(values[k, :, 1], (expm(inside * t) @ (v * keep)) * keep, atol=1e-9)
+    assert not last[~keep, 1].any()
+
+
+def test_a_state_that_does_not_change_is_returned_at_all_times():
+    values, _ = evolve_linear(csr_matrix((2, 2)), np.array([1.0, 2.0]), TIMES, csr_matrix(np.eye(2)), 1e-8)
+    np.testing.assert_array_equal(values, np.tile([1.0, 2.0], (len(TIMES), 1)))
+
+
+def test_a_state_that_has_settled_answers_for_the_rest():
+    L = csr_matrix([[-1.0, 0.0], [1.0, 0.0]])
+    rest, steps = np.array([[0.0, 1.0]]), []
+
+    def settle(stepper):
+        steps.append(stepper.time)
+        return rest if np.abs(stepper.V - rest).max() < 1e-9 else None
+
+    values, last = evolve_linear(
+        L, np.array([1.0, 0.0]), np.array([1.0, 1e9]), csr_matrix(np.eye(2)), 1e-6, settle=settle
+    )
+    np.testing.assert_allclose(values, [[math.exp(-1), 1 - math.exp(-1)], [0, 1]], atol=1e-6)
+    np.testing.assert_array_equal(last, rest[0])
+    assert steps[-1] < 1e5
+
+
+def test_progress_is_told():
+    class Told(list):
+        seconds = 0.0
+
+        def __call__(self, fraction, what):
+            self.append(fraction)
+
+        def expect(self, seconds, more, what):
+            self.expected = more
+
+    told = Told()
+    evolve_linear(
+        csr_matrix(30 * ROTATION), np.array([1.0, 0.0]), TIMES, csr_matrix(np.eye(2)), 1e-8, progress=told
+    )
+    assert told == sorted(told) and told[-1] == 1.0
+    assert told.expected == pytest.approx(len(told) - 1, rel=0.2)
+
+
+# --- equations that are not linear or change in time ---
+
+
+@pytest.mark.parametrize("tolerance", [1e-5, 1e-9])
+def test_equations_that_change_in_time_agree_with_a_closed_form(tolerance):
+    states = integrate(lambda t, v: math.cos(t) * v, np.array([2.0]), TIMES, tolerance, timed=True)
+    np.testing.assert_allclose(states[:, 0], 2 * np.exp(np.sin(TIMES)), atol=tolerance)
+
+
+def gaussian(width, center):
+    return lambda t: math.exp(-(((t - center) / width) ** 2)) / (width * math.sqrt(math.pi))
+
+
+@pytest.mark.parametrize("width", [0.1, 0.03])
+def test_a_pulse_between_two_output_times_is_seen(width):
+    pulse = gaussian(width, 37.3)
+    (end,) = integrate(
+        lambda t, v: -pulse(t) * v, np.ones(1), np.array([100.0]), 1e-8, timed=True, factors=[pulse]
+    )
+    assert end[0] == pytest.approx(math.exp(-1), abs=1e-8)
+
+
+def test_a_shorter_pulse_is_seen_if_it_is_named():
+    pulse = gaussian(1e-4, 37.3)
+    arguments = (lambda t, v: -pulse(t) * v, np.ones(1), np.array([100.0]), 1e-8)
+    (end,) = integrate(*arguments, timed=True, factors=[pulse], t_stops=[37.2999, 37.3])
+    assert end[0] == pytest.approx(math.exp(-1), abs=1e-8)
+
+
+def test_a_jump_of_a_factor_is_where_the_integration_starts_afresh():
+    def step(t):
+        return 1.0 if t < 1.2345 else 5.0
+
+    found = breakpoints([step], 4.0)
+    assert found.min() <= 1.2345 <= found.max() and np.ptp(found) <= 4.0 / 1000
+    assert len(breakpoints([lambda t: 3.0], 4.0)) == 0
+    assert len(breakpoints([], 4.0)) == 0
+    states = integrate(lambda t, v: -step(t) * v, np.ones(1), TIMES[1:], 1e-9, timed=True, factors=[step])
+    exponent = np.where(TIMES[1:] < 1.2345, TIMES[1:], 1.2345 + 5 * (TIMES[1:] - 1.2345))
+    np.testing.assert_allclose(states[:, 0], np.exp(-exponent), atol=1e-8)
+
+
+def test_breakpoints_enclose_every_half_of_the_range():
+    """Between neighbours a slow function changes by half of its range at most."""
+    found = np.r_[0.0, breakpoints([math.sin], 20.0), 20.0]
+    for a, b in zip(found[:-1], found[1:], strict=True):
+        assert np.ptp(np.sin(np.linspace(a, b, 50))) <= 0.5 * 2 + 1e-2
+
+
+def test_an_event_stops_with_its_time():
+    def room(t, v):
+        return 10 - v[0]
+
+    room.terminal = True
+    with pytest.raises(StoppedError) as stopped:
+        integrate(lambda t, v: v, np.ones(1), np.array([1.0, 9.0]), 1e-8, event=room)
+    assert stopped.value.time == pytest.approx(math.log(10), abs=1e-6)

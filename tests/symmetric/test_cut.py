@@ -1,0 +1,223 @@
+"""Is the set large enough, and does the estimated error say how large it should have been?"""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from conftest import PAPER
+from hypothesis import given
+from hypothesis import strategies as st
+
+from centralspin import CentralSpinModel, Moment, TruncationError, evolve, expand, steady_state
+from centralspin.symmetric.cut import (
+    AIM,
+    ALWAYS,
+    FIRST_SLOPE,
+    GROWTH,
+    LEAST_SLOPE,
+    Shape,
+    following,
+    lag,
+    slope,
+)
+
+TIMES = np.linspace(0, 3, 4)
+NAMES = ("tau_z", "q", "Q2", "Q4")
+
+shapes = st.builds(
+    lambda weights, sizes, needed, power: Shape(
+        [np.array(w) for w in weights],
+        sizes[: len(weights)],
+        [np.array(need[: len(w)]) for w, need in zip(weights, needed, strict=False)],
+        power,
+    ),
+    st.lists(st.lists(st.integers(0, 9), min_size=3, max_size=3), min_size=1, max_size=2),
+    st.lists(st.sampled_from([1, 2, 4, math.inf]), min_size=2, max_size=2),
+    st.lists(st.lists(st.booleans(), min_size=3, max_size=3), min_size=2, max_size=2),
+    st.integers(0, 4),
+)
+
+
+def rows(n):
+    return {tuple(row) for row in n.tolist()}
+
+
+@given(shapes, st.integers(0, 8))
+def test_one_hop_leads_from_the_inner_set_to_the_outer_one_at_most(shape, cut):
+    outer, inner = shape.sets(cut)
+    everything, kept = rows(outer), np.flatnonzero(shape.kept)
+    sizes = np.repeat(shape.sizes, [len(w) for w in shape.weights])
+    class_of = np.repeat(np.arange(len(shape.weights)), [len(w) for w in shape.weights])
+    assert len(everything) == len(outer) == len(inner)
+    assert not outer[:, ~shape.kept].any()
+    for n in outer[inner]:
+        for mode in kept:
+            more = n.copy()
+            more[mode] += 1
+            fits = more[class_of == class_of[mode]].sum() <= sizes[mode]
+            assert (tuple(more) in everything) == fits
+            if n[mode]:  # taking one away, or moving it to another mode, stays inside as well
+                less = n.copy()
+                less[mode] -= 1
+                assert tuple(less) in rows(outer[inner])
+                for other in kept:
+                    moved = less.copy()
+                    moved[other] += 1
+                    if moved[class_of == class_of[other]].sum() <= sizes[other]:
+                        assert tuple(moved) in everything
+
+
+@given(shapes, st.integers(0, 8))
+def test_the_inner_set_holds_the_box_all_small_occupations_and_what_is_read(shape, cut):
+    outer, inner = shape.sets(cut)
+    found = rows(outer[inner])
+    weights, needed = np.concatenate(shape.weights), np.concatenate(shape.needed)
+    ends = np.cumsum([0, *(len(w) for w in shape.weights)])
+    for n in itertools.product(range(5), repeat=len(weights)):
+        n = np.array(n)
+        if n[weights == 0].any():
+            continue
+        if any(n[a:b].sum() > size for a, b, size in zip(ends, ends[1:], shape.sizes, strict=False)):
+            continue
+        wanted = n @ weights <= cut or n.sum() <= ALWAYS or (n.sum() <= shape.power and not n[~needed].any())
+        assert wanted <= (tuple(n) in found)
+        assert (tuple(n) in found) <= wanted
+
+
+@given(shapes, st.integers(0, 12))
+def test_the_number_of_states_is_seldom_underestimated(shape, cut):
+    true, estimate = len(shape.sets(cut)[0]), shape.count(cut)
+    if cut >= max(int(w.max()) for w in shape.weights) * max(ALWAYS, shape.power) and all(
+        size == math.inf for size in shape.sizes
+    ):
+        assert true <= estimate  # a box and its rim
+    assert estimate <= 40 * true and true <= 4 * max(estimate, 1)
+
+
+def test_nothing_is_left_out_of_a_small_bath():
+    shape = Shape([np.array([1, 1, 2])], [3], [np.ones(3, dtype=bool)], 1)
+    outer, inner = shape.sets(6)
+    assert inner.all() and len(outer) == math.comb(3 + 3, 3)
+    assert not shape.sets(5)[1].all()
+
+
+def test_the_slope_is_that_of_the_logarithm():
+    assert slope([]) == slope([(8, 1e-3)]) == FIRST_SLOPE
+    assert slope([(8, 1e-2), (12, 1e-2 * math.exp(-2))]) == pytest.approx(0.5)
+    assert slope([(8, math.inf), (10, 0.0), (12, 1e-2)]) == FIRST_SLOPE
+    assert slope([(8, 1e-2), (12, 2e-2)]) == LEAST_SLOPE
+
+
+def test_the_next_cut_is_where_the_error_should_be_small_enough():
+    history = [(8, 1e-2), (10, 1e-2 * math.exp(-2))]
+    tolerance = 1e-2 * math.exp(-6) / AIM
+    assert following(history, tolerance) == 14
+    assert following([(8, 1.0)], 1e-30) == math.ceil(8 * GROWTH)
+    assert following([(1, 1.0)], 1e-30) == 5
+    assert following([(8, 1.01e-8)], 1e-8) == 8 + 2  # at least two more
+    assert following([(40, 1.01e-8)], 1e-8) == 45  # and an eighth
+    assert following([(8, math.inf)], 1e-8) == 12
+
+
+def test_a_slowly_falling_error_is_larger_than_the_difference():
+    """What is left is a geometric series: with a ratio r per unit of cut, r/(1 − r) differences."""
+    assert lag([], 8, 1e-3) == 1.0
+    for rate in (0.1, 0.3):
+        r = math.exp(-rate)
+        assert lag([(8, 1.0)], 18, math.exp(-10 * rate)) == pytest.approx(r / (1 - r))
+    assert lag([(8, 1.0)], 10, math.exp(-2 * 2.0)) == 1.0
+
+
+# --- what the solver makes of it ---
+
+
+@pytest.mark.parametrize("tolerance", [1e-4, 1e-6, 1e-8, 1e-10])
+def test_the_cut_is_chosen_to_meet_the_tolerance(tolerance):
+    model = PAPER.replace(N=80, g0=5.0)
+    exact = evolve(model, TIMES, NAMES, tolerance=1e-12)
+    result = evolve(model, TIMES, NAMES, tolerance=tolerance)
+    off = max(np.abs(result[name] - exact[name]).max() for name in NAMES)
+    assert off < result.error <= tolerance
+    assert result.details["truncation_error"] <= result.error
+
+
+@pytest.mark.parametrize("N", [60, math.inf])
+def test_the_stationary_cut_is_chosen_to_meet_the_tolerance(N):
+    model = PAPER.replace(N=N, g0=2.0)
+    exact = steady_state(model, NAMES, tolerance=1e-11)
+    for tolerance in (1e-4, 1e-7):
+        result = steady_state(model, NAMES, tolerance=tolerance)
+        assert max(abs(result[name] - exact[name]) for name in NAMES) < result.error <= tolerance
+
+
+def test_a_fixed_cut_is_used_as_it_is_and_says_how_far_off_it_is():
+    model = PAPER.replace(N=80)
+    exact = evolve(model, TIMES, NAMES, tolerance=1e-10)
+    for cut in (4, 6, 9):
+        result = evolve(model, TIMES, NAMES, cut=cut)
+        assert result.details["cut"] == cut and not result.details["exact"]
+        off = max(np.abs(result[name] - exact[name]).max() for name in NAMES)
+        assert off < result.error == pytest.approx(result.details["truncation_error"], abs=1e-8)
+        assert result.error > 1e-8
+
+
+def test_a_small_bath_is_exact():
+    details = evolve(PAPER.replace(N=4), TIMES, NAMES).details
+    assert details["exact"] and details["truncation_error"] == 0
+    assert details["unknowns"] == 4 * math.comb(4 + 3, 3)
+
+
+def slow_leak():
+    """A four-level site whose slow levels are reached by a jump of rate 1e-6 (weights far beyond early cuts)."""
+    from centralspin import CollectiveModel, Sites
+
+    def jump(a, b, factor=1.0):
+        return factor * np.outer(np.eye(4)[a], np.eye(4)[b])
+
+    sites = Sites(
+        count=2,
+        hamiltonian=np.diag([0, 0.3, 0, 0.3]),
+        jumps=[jump(0, 1), 1e-3 * (jump(2, 0) + jump(3, 1)), jump(0, 2, 0.5**0.5), jump(0, 3, 0.5**0.5)],
+        couplings=[([[0, 1], [0, 0]], jump(0, 1))],
+    )
+    model = CollectiveModel(hamiltonian=[[1, 2], [2, -1]], jumps=[[[0, 0], [0.3, 0]]], sites=sites)
+    return model, {"m": Moment(site=1e4 * (jump(2, 3) + jump(3, 2)), scaling=1.0, about="zero")}
+
+
+@pytest.mark.parametrize("cut", [1, 3, 8])
+def test_a_mode_that_is_left_out_shows(cut):
+    """Whatever the cut keeps, the error that is reported is not smaller than the one that is made."""
+    model, observables = slow_leak()
+    right = steady_state(model, observables, method="full_space")["m"]
+    found = steady_state(model, observables, cut=cut)
+    assert abs(found["m"] - right) <= found.error
+    assert found.details["exact"] or found.details["truncation_error"] > 0
+    assert steady_state(model, observables)["m"] == pytest.approx(right, abs=1e-8)
+
+
+@pytest.mark.parametrize("field", [3e-4, 3e-3])
+@pytest.mark.parametrize("cut", [2, 4, 8, None])
+def test_a_field_that_reaches_further_modes_shows(field, cut):
+    P = {"g0": 4.0, "central_field": (1, 0, 0.5), "central_pump": 0.8, "central_decay": 0.1}
+    model = CentralSpinModel(N=4, bath_pump=1.0, bath_decay=1.0, bath_field=(field, 0, 0), **P)
+    right = evolve(model, [2.0], ("tau_z",), method="full_space")["tau_z"][0]
+    found = evolve(model, [2.0], ("tau_z",), cut=cut)
+    early = 4 if cut == 2 else 1  # where the error does not fall yet, its estimate tells its size only
+    assert abs(found["tau_z"][0] - right) <= early * found.error
+
+
+def test_a_request_beyond_the_memory_budget_is_refused_with_the_numbers():
+    weak = PAPER.replace(N=1000, bath_pump=0.002, bath_decay=0.01)
+    with pytest.raises(
+        TruncationError, match=r"tolerance 1e-08 .* budget of 0.005 GB: the \w+ cut \d+ needs about"
+    ):
+        evolve(weak, TIMES, NAMES, memory_budget=5e6)
+    with pytest.raises(TruncationError, match="the first cut 8 needs about"):
+        evolve(PAPER.replace(N=1000), TIMES, NAMES, memory_budget=1e4)
+
+
+def test_an_expansion_knows_its_error():
+    exact, coarse = (expand(PAPER, TIMES, NAMES, tolerance=t) for t in (1e-10, 1e-5))
+    for one, other in ((coarse.limit, exact.limit), (coarse.coefficient, exact.coefficient)):
+        assert max(np.abs(one[name] - other[name]).max() for name in NAMES) < coarse.limit.error <= 1e-5
