@@ -72,14 +72,16 @@ class Shape:
 
     def count(self, cut: int) -> int:
         """About how many states the outer set has; seldom more."""
+        kept = np.concatenate(self.weights)[self.kept].tolist()
         inner = count_box(self.weights, self.sizes, cut)
+        modes = {w: kept.count(w) for w in set(kept)}
         rim = sum(
-            inner - (count_box(self.weights, self.sizes, cut - w) if w <= cut else 0)
-            for w in np.concatenate(self.weights)[self.kept].tolist()
+            modes[w] * (inner - (count_box(self.weights, self.sizes, cut - w) if w <= cut else 0))
+            for w in modes
         )
-        modes = int(self.kept.sum())
-        least = sum(math.comb(modes + k - 1, k) for k in range(ALWAYS + 2)) if modes else 1
-        return max(inner + rim, least)
+        wider = count_box(self.weights, self.sizes, cut + max(kept, default=0))
+        least = count_box([(w > 0).astype(int) for w in self.weights], self.sizes, ALWAYS + 1)
+        return max(min(inner + rim, wider), least)
 
 
 @dataclass(frozen=True)

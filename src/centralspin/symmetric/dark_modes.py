@@ -26,7 +26,7 @@ from ..errors import ArgumentError
 from .modes import Pattern, coupling_matrices, indirect_weight, local_matrices
 from .readout import Readout, about_reference
 from .site import Compiled
-from .space import SymmetricSpace
+from .space import SymmetricSpace, box
 
 #: Dyson's normalisation is well conditioned where no cut comes near the size of a class.
 SMALLEST_CLASS = 40
@@ -47,7 +47,8 @@ def rotation(
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Return an orthogonal matrix O with new modes as rows, β = O b, and the weights of the new modes.
 
-    Columns are the modes of all classes one after the other; columns of modes that are never reached vanish.
+    Columns are the modes of all classes one after the other; modes that are never reached stay what they are, with
+    weight 0.
     Collective modes span what the couplings take out of the condensates or put back into them, and what the
     sites' own dynamics makes of it. They have weight 1, the others that of indirect modes, or 0 at the limit N = ∞
     itself: its corrections in 1/N reach them.
@@ -84,7 +85,57 @@ def rotation(
         new[:, modes] = np.hstack([span, rest]).T
         rows.append(new)
         weights += [1] * span.shape[1] + [dark] * rest.shape[1]
-    return np.concatenate(rows), np.array(weights)
+    rows.append(np.eye(len(kept))[~kept])
+    return np.concatenate(rows), np.array(weights + [0] * int((~kept).sum()))
+
+
+class RotatedLift:
+    """The map from M to Σ_k M^{(k)} in Dyson's normalisation, on a set of occupations of the new modes.
+
+    Parameters
+    ----------
+    compiled : Compiled
+        The problem.
+    modes : ndarray
+        The orthogonal matrix of `rotation`.
+    occupations : ndarray
+        The set.
+    """
+
+    def __init__(self, compiled: Compiled, modes: np.ndarray, occupations: np.ndarray) -> None:
+        self._compiled = compiled
+        self.space = SymmetricSpace(occupations, np.zeros(len(modes), dtype=int))
+        shape = (self.space.size, self.space.size)
+        annihilators = []
+        for mode in range(len(modes)):
+            hop = self.space.hop(0, mode + 1)
+            annihilators.append(coo_matrix((hop.amplitudes, (hop.rows, hop.columns)), shape=shape).tocsr())
+        nothing = csr_matrix(shape)
+        b = [sum((x * A for x, A in zip(o, annihilators, strict=True) if x), nothing) for o in modes.T]
+        ends = np.cumsum([0, *(site.basis.size - 1 for site in compiled.sites)])
+        #: b_1, …, b_D of every class, and its n̂.
+        self._b = [b[ends[i] : ends[i + 1]] for i in range(len(compiled.sites))]
+        self._n = [sum((x.T @ x for x in of_class), nothing) for of_class in self._b]
+        self.one = csr_matrix(eye_array(self.space.size))
+
+    def __call__(self, M: np.ndarray, site_class: int, scaling: float, order: int | None) -> csr_matrix:
+        r"""Return N^{−z} Σ_k M^{(k)} of a class, or its coefficient of N^{−order/2}; N counts all sites."""
+        b, n, total = self._b[site_class], self._n[site_class], csr_matrix(self.one.shape, dtype=M.dtype)
+        created = sum((x * y.T for x, y in zip(M[1:, 0], b, strict=True) if x), total)
+        annihilated = sum((x * y for x, y in zip(M[0, 1:], b, strict=True) if x), total)
+        hops = -M[0, 0] * n
+        for i in np.flatnonzero(M[1:, 1:].any(axis=1)):
+            hops = hops + b[i].T @ sum(M[i + 1, j + 1] * b[j] for j in np.flatnonzero(M[i + 1, 1:]))
+        by_power = {1.0: M[0, 0] * self.one, 0.5: created + annihilated, 0.0: hops, -0.5: -created @ n}
+        share, size = self._compiled.sites[site_class].share, self._compiled.problem.size
+        for power, operator in by_power.items():
+            if order is None:
+                total = total + share**power * float(size) ** (power - scaling) * operator
+            elif abs(order - 2 * (scaling - power)) < 1e-12:
+                total = total + share**power * operator
+            elif scaling < power and abs(operator).max() > NEGLIGIBLE:
+                raise ArgumentError("scaling", f"be at least {power:g} for the limit N = ∞ to exist", scaling)
+        return total
 
 
 class RotatedGenerator:
@@ -112,39 +163,10 @@ class RotatedGenerator:
         self.compiled = compiled
         infinite = compiled.problem.size == math.inf
         self._orders = [0 if order is None and infinite else order for order in orders]
-        self.space = SymmetricSpace(occupations, np.zeros(len(modes), dtype=int))
+        self._modes = modes
+        self.lift = RotatedLift(compiled, modes, occupations)
+        self.space = self.lift.space
         self.size = self.space.size * compiled.basis.size
-        shape = (self.space.size, self.space.size)
-        annihilators = []
-        for mode in range(len(modes)):
-            hop = self.space.hop(0, mode + 1)
-            annihilators.append(coo_matrix((hop.amplitudes, (hop.rows, hop.columns)), shape=shape).tocsr())
-        nothing = csr_matrix(shape)
-        b = [sum((x * A for x, A in zip(o, annihilators, strict=True) if x), nothing) for o in modes.T]
-        ends = np.cumsum([0, *(site.basis.size - 1 for site in compiled.sites)])
-        #: b_1, …, b_D of every class, and its n̂.
-        self._b = [b[ends[i] : ends[i + 1]] for i in range(len(compiled.sites))]
-        self._n = [sum((x.T @ x for x in of_class), nothing) for of_class in self._b]
-        self._one = csr_matrix(eye_array(self.space.size))
-
-    def lift(self, M: np.ndarray, site_class: int, scaling: float, order: int | None) -> csr_matrix:
-        r"""Return N^{−z} Σ_k M^{(k)} of a class, or its coefficient of N^{−order/2}; N counts all sites."""
-        b, n, total = self._b[site_class], self._n[site_class], csr_matrix(self._one.shape, dtype=M.dtype)
-        created = sum((x * y.T for x, y in zip(M[1:, 0], b, strict=True) if x), total)
-        annihilated = sum((x * y for x, y in zip(M[0, 1:], b, strict=True) if x), total)
-        hops = -M[0, 0] * n
-        for i in np.flatnonzero(M[1:, 1:].any(axis=1)):
-            hops = hops + b[i].T @ sum(M[i + 1, j + 1] * b[j] for j in np.flatnonzero(M[i + 1, 1:]))
-        by_power = {1.0: M[0, 0] * self._one, 0.5: created + annihilated, 0.0: hops, -0.5: -created @ n}
-        share, size = self.compiled.sites[site_class].share, self.compiled.problem.size
-        for power, operator in by_power.items():
-            if order is None:
-                total = total + share**power * float(size) ** (power - scaling) * operator
-            elif abs(order - 2 * (scaling - power)) < 1e-12:
-                total = total + share**power * operator
-            elif scaling < power and abs(operator).max() > NEGLIGIBLE:
-                raise ArgumentError("scaling", f"be at least {power:g} for the limit N = ∞ to exist", scaling)
-        return total
 
     def matrices(
         self, references: Sequence[np.ndarray], time: float = 0.0, again: bool = False
@@ -154,7 +176,7 @@ class RotatedGenerator:
         for order in self._orders:
             L = csr_matrix((self.size, self.size))
             if not order:
-                L = L + kron(self._one, compiled.central.at(time))
+                L = L + kron(self.lift.one, compiled.central.at(time))
             for index, (site, r) in enumerate(zip(compiled.sites, references, strict=True)):
                 local = local_matrices(site, r).sum(axis=0)
                 L = L + kron(self.lift(local, index, 0.0, order), eye_array(compiled.basis.size))
@@ -167,15 +189,24 @@ class RotatedGenerator:
         return found
 
     def rows(self, readout: Readout, references: Sequence[np.ndarray]) -> list[csr_matrix]:
-        """The rows R with Σ_i R_{k−i} v_i = the coefficient of order k of the moments."""
-        start = [csr_matrix(np.eye(1, self.space.size) * (not order)) for order in self._orders]
+        """The rows R with Σ_i R_{k−i} v_i = the coefficient of order k of the moments.
+
+        They are made where all modes have up to as many quanta as a moment multiplies: what is never reached still lies
+        between two factors of a power.
+        """
+        power = max((m.power or 0 for m in readout.moments), default=0)
+        occupations = box([np.ones(len(self._modes), dtype=int)], [math.inf], power)
+        lift = RotatedLift(self.compiled, self._modes, occupations)
+        position = self.space.find(occupations)
+        inside = position >= 0
+        start = [csr_matrix(np.eye(1, lift.space.size) * (not order)) for order in self._orders]
         found: list[list[np.ndarray]] = [[] for _ in self._orders]
         for moment, central in zip(readout.moments, readout.central, strict=True):
             series = start
             if moment.power:
                 lifts = [
                     sum(
-                        self.lift(about_reference(left, references[index]), index, moment.scaling, order)
+                        lift(about_reference(left, references[index]), index, moment.scaling, order)
                         for index, left in readout.maps[moment.key()[2]].items()
                     )
                     for order in self._orders
@@ -186,7 +217,9 @@ class RotatedGenerator:
                         for order in range(len(series))
                     ]
             for of_order, row in zip(found, series, strict=True):
-                of_order.append(kron(row, central[None]).toarray()[0])
+                bath = np.zeros(self.space.size, dtype=row.dtype)
+                bath[position[inside]] = row.toarray()[0, inside]
+                of_order.append(np.multiply.outer(bath, central).ravel())
         return [csr_matrix(np.array(of_order)) for of_order in found]
 
     def blocks(self) -> None:
