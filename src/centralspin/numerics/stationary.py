@@ -22,14 +22,13 @@ from scipy.sparse.linalg import LinearOperator, MatrixRankWarning, gmres, onenor
 from ..errors import ConvergenceError
 from .stepping import EPSILON, propagate
 
-#: Up to this many unknowns a direct factorisation is the quickest.
-DIRECT = 2500
+#: Up to this many unknowns a direct factorisation is the quickest, and up to so many it is where blocks do not help;
+#: beyond, it fills in.
+DIRECT, DIRECT_AT_MOST = 2500, 8000
 #: Krylov vectors of a GMRES cycle and cycles, with the factorised blocks and with the exponential.
 BLOCKWISE, EXPONENTIAL = (60, 3), (60, 3)
 #: Relative residuals asked of GMRES for the solution and for its refinement.
 RESIDUALS = (1e-10, 1e-4)
-#: A factorisation may hold this many times the entries of the matrix.
-FILL = 60
 
 
 class NotUniqueError(ConvergenceError):
@@ -122,6 +121,9 @@ class StationarySolver:
             if found is not None:
                 return found
             self._preconditioner = None
+        if len(right) <= DIRECT_AT_MOST:
+            self._lu = factorise(self._bordered)
+            return self.solve(source, trace)
         return self._exponential(source, trace, start)
 
     def stationary(self, guess: np.ndarray | None = None) -> np.ndarray:

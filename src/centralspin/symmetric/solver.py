@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from scipy.linalg import null_space
 from scipy.sparse import bmat, csr_matrix, eye_array
 
-from ..errors import ArgumentError, ConvergenceError
-from ..numerics.stationary import StationarySolver
-from ..numerics.stepping import Stepper, evolve_linear, integrate
+from ..errors import ArgumentError
+from ..numerics.stationary import DIRECT, NotUniqueError, StationarySolver
+from ..numerics.stepping import evolve_linear, integrate
 from ..problem.general import Problem, Task
 from ..problem.moments import Moment, Reading
 from . import dark_modes
@@ -20,6 +21,7 @@ from .cut import FIRST_CUT, Converged, Outcome, Shape, converge
 from .generator import Generator
 from .modes import align, pattern
 from .readout import Readout
+from .settling import Settling, columns, masks
 from .site import NOTHING, Compiled, Equation
 
 ABOUT = "reference"
@@ -31,10 +33,8 @@ BYTES_PER_UNKNOWN, BYTES_PER_ENTRY = 900, 115
 MEMORY_BUDGET = 2e9
 #: The share of the tolerance that integration may use up; truncation has the rest.
 INTEGRATION = 0.1
-#: After so many steps, and with so many to go, the stationary state is sought, to read the rest of the times from it.
-SETTLE_AFTER, SETTLE_BEFORE = 60, 200
-#: A state counts as stationary if it is that close to the stationary one, in units of the tolerance.
-SETTLED = 1e-2
+#: Up to this many unknowns it is told what a degenerate stationary state conserves.
+LARGEST_DENSE = 1500
 
 
 def refuses(task: Task) -> ArgumentError | None:
@@ -252,12 +252,15 @@ class Solver:
             whole = len(index) == generator.size
             L = matrices if whole else [matrix[index][:, index] for matrix in matrices]
             blocks = generator.blocks()
-            solver = StationarySolver(
-                L[0], np.eye(1, len(index))[0], INTEGRATION * task.tolerance,
-                blocks=None if blocks is None else blocks[index], slowest=self.slowest(), check=len(index) <= 2500,
-                progress=task.progress,
-            )  # fmt: skip
-            states = [solver.stationary()]
+            try:
+                solver = StationarySolver(
+                    L[0], np.eye(1, len(index))[0], INTEGRATION * task.tolerance,
+                    blocks=None if blocks is None else blocks[index], slowest=self.slowest(),
+                    check=len(index) <= DIRECT, progress=task.progress,
+                )  # fmt: skip
+                states = [solver.stationary()]
+            except NotUniqueError as error:
+                raise NotUniqueError(f"{error} {self.conserved(L[0])}".strip()) from None
             for l in range(1, len(self.orders)):
                 states.append(solver.solve(-sum(L[l - i] @ states[i] for i in range(l))))
             full = np.zeros((len(states), generator.size))
@@ -265,6 +268,23 @@ class Solver:
             found.append(full.ravel())
         used = np.unique(rows.indices)
         return self._outcome(np.column_stack(found)[used], rows[:, used].toarray(), generator.size)
+
+    def conserved(self, L: csr_matrix) -> str:
+        """Say what is conserved beside the trace: a row w with w L = 0, if it can be told."""
+        basis = self.compiled.basis
+        if L.shape[0] > LARGEST_DENSE or basis.size == 1:
+            return ""
+        rows = null_space(L.toarray().T, rcond=1e-11)[: basis.size]  # their parts on the central system alone
+        rows = rows[1:] if len(rows) else rows
+        if not rows.size or np.abs(rows).max() < 1e-6:
+            return "What is conserved involves the sites."
+        w = np.linalg.svd(rows)[0][:, 0]
+        Q = np.tensordot(w, basis.duals[1:], axes=1)
+        Q = np.round(Q / np.abs(Q).max(), 3) + 0.0
+        if basis.dimension > 4:
+            return "An operator of the central system is conserved."
+        shown = np.real(Q) if np.abs(Q.imag).max() == 0 else Q
+        return f"Conserved is the central operator {shown.tolist()}, perhaps with a part on the sites."
 
     def slowest(self) -> float:
         """The slowest relaxation of a site or of the central system by itself."""
@@ -278,62 +298,12 @@ class Solver:
         return min(rates, default=1.0)
 
 
-class Settling:
-    """Finds out, in a long evolution, that the state has become stationary."""
-
-    def __init__(self, L: Any, generator: Any, mask: np.ndarray, times: np.ndarray, tolerance: float) -> None:
-        self._L, self._generator, self._mask, self._tolerance = L, generator, mask, tolerance
-        self._span = float(times[-1])
-        self._rest: np.ndarray | None = None
-        self._open = True
-
-    def __call__(self, stepper: Stepper) -> np.ndarray | None:
-        """The state from which the rest is read, or None while it still changes."""
-        left = stepper.steps * (self._span / stepper.time - 1) if stepper.time else math.inf
-        if not self._open or stepper.steps < SETTLE_AFTER or left < SETTLE_BEFORE:
-            return None
-        if self._rest is None:
-            self._rest = self._stationary(stepper.V)
-            if self._rest is None:
-                self._open = False
-                return None
-        distance = float(np.abs(stepper.V - self._rest).max())
-        return self._rest if distance <= SETTLED * self._tolerance else None
-
-    def _stationary(self, V: np.ndarray) -> np.ndarray | None:
-        found = []
-        for column, keep in zip(V, masks(self._mask).T, strict=True):
-            index = np.flatnonzero(keep)
-            blocks = self._generator.blocks()
-            try:
-                solver = StationarySolver(
-                    self._L[index][:, index], np.eye(1, len(index))[0], 1e-3 * self._tolerance,
-                    blocks=None if blocks is None else blocks[index], check=len(index) <= 2500,
-                )  # fmt: skip
-                rest = np.zeros(len(keep))
-                rest[index] = solver.stationary(column[index])
-            except ConvergenceError:
-                return None
-            found.append(rest)
-        return np.array(found)
-
-
 def compile_problem(problem: Problem) -> Compiled:
     """Write a problem as matrices, with modes chosen so that few of them are exchanged with a condensate."""
     compiled = Compiled(problem)
     for site in compiled.sites:
         align(site)
     return compiled
-
-
-def masks(inner: np.ndarray) -> np.ndarray:
-    """The sets that are worked with as columns: the outer one, and the inner one if it is another."""
-    return np.column_stack([np.ones_like(inner)] if inner.all() else [np.ones_like(inner), inner])
-
-
-def columns(inner: np.ndarray) -> int:
-    """Their number."""
-    return masks(inner).shape[1]
 
 
 def still(equation: Equation, r: np.ndarray) -> bool:

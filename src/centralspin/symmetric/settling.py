@@ -1,0 +1,67 @@
+"""A long evolution ends where the state has become stationary; the stationary state answers for the rest of the times."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..errors import ConvergenceError
+from ..numerics.stationary import DIRECT, StationarySolver
+from ..numerics.stepping import Stepper
+
+#: After so many steps, and with so many to go, the stationary state is sought, to read the rest of the times from it.
+SETTLE_AFTER, SETTLE_BEFORE = 60, 200
+#: A state counts as stationary if it is that close to the stationary one, in units of the tolerance.
+SETTLED = 1e-2
+
+
+class Settling:
+    """Finds out, in a long evolution, that the state has become stationary."""
+
+    def __init__(self, L: Any, generator: Any, mask: np.ndarray, times: np.ndarray, tolerance: float) -> None:
+        self._L, self._generator, self._mask, self._tolerance = L, generator, mask, tolerance
+        self._span = float(times[-1])
+        self._rest: np.ndarray | None = None
+        self._open = True
+
+    def __call__(self, stepper: Stepper) -> np.ndarray | None:
+        """The state from which the rest is read, or None while it still changes."""
+        left = stepper.steps * (self._span / stepper.time - 1) if stepper.time else math.inf
+        if not self._open or stepper.steps < SETTLE_AFTER or left < SETTLE_BEFORE:
+            return None
+        if self._rest is None:
+            self._rest = self._stationary(stepper.V)
+            if self._rest is None:
+                self._open = False
+                return None
+        distance = float(np.abs(stepper.V - self._rest).max())
+        return self._rest if distance <= SETTLED * self._tolerance else None
+
+    def _stationary(self, V: np.ndarray) -> np.ndarray | None:
+        found = []
+        for column, keep in zip(V, masks(self._mask).T, strict=True):
+            index = np.flatnonzero(keep)
+            blocks = self._generator.blocks()
+            try:
+                solver = StationarySolver(
+                    self._L[index][:, index], np.eye(1, len(index))[0], 1e-3 * self._tolerance,
+                    blocks=None if blocks is None else blocks[index], check=len(index) <= DIRECT,
+                )  # fmt: skip
+                rest = np.zeros(len(keep))
+                rest[index] = solver.stationary(column[index])
+            except ConvergenceError:
+                return None
+            found.append(rest)
+        return np.array(found)
+
+
+def masks(inner: np.ndarray) -> np.ndarray:
+    """The sets that are worked with as columns: the outer one, and the inner one if it is another."""
+    return np.column_stack([np.ones_like(inner)] if inner.all() else [np.ones_like(inner), inner])
+
+
+def columns(inner: np.ndarray) -> int:
+    """Their number."""
+    return masks(inner).shape[1]
