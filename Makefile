@@ -1,7 +1,7 @@
 # Everything a reader or developer runs. `make` alone explains the targets.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test serve pdf chapter bench lint lock clean
+.PHONY: help book test test-lowest test-newest mutants fuzz serve pdf chapter bench lint lock clean
 
 # The first Python for which requirements.lock has wheels; plain python3 if it is one.
 FIND_PYTHON = for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -11,21 +11,47 @@ PYTHON ?= $(shell $(FIND_PYTHON))
 BIN := .venv/bin
 READY := .venv/ready
 PORT ?= 8000
+COUNT ?= 200
+SEED ?= 1
+SECONDS ?= 60
 # Through the environment, so that no shell interprets brackets and quotes in the values.
 NAME ?=
 PARAMETERS ?=
 export NAME PARAMETERS
 
+# An environment of its own, with the lower bounds of the dependencies or with what is newest, and no lock.
+LOWEST = $$(sed -n '/^dependencies/,/^]/s/^ *"\([a-z]*\)>=\([0-9.]*\).*/\1==\2/p' pyproject.toml)
+define test_with
+$(3) -m venv $(1)
+$(1)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -e '.[test]' $(2)
+$(1)/bin/python -m pip list --disable-pip-version-check | grep -iE '^(numpy|scipy|qutip) '
+$(1)/bin/python -m pytest -p no:cacheprovider $(LIBRARY_TESTS)
+endef
+# Those that read the book need what renders it.
+LIBRARY_TESTS := tests --ignore=tests/book --ignore=tests/claimbook --ignore=tests/test_negative_controls.py
+
 help: ## Explain the targets
 	@echo "Usage: make TARGET"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
-		| while IFS='|' read -r target text; do printf '  %-9s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
+		| while IFS='|' read -r target text; do printf '  %-11s %s\n' "$$target" "$$text"; done
 
 book: $(READY) ## Execute what has changed, check every claim, build the book in _build/html
 	@$(BIN)/python -m claimbook build
 
 test: lint book ## Lint, build the book and run all tests
 	@$(BIN)/python -m pytest
+
+test-lowest: ## Test the library with the oldest NumPy, SciPy and QuTiP that pyproject.toml allows
+	@$(call test_with,.venv-lowest,$(LOWEST),$(or $(shell command -v python3.11),$(PYTHON)))
+
+test-newest: ## Test the library with the newest releases of everything, locked or not
+	@$(call test_with,.venv-newest,--upgrade --upgrade-strategy eager,$(PYTHON))
+
+mutants: $(READY) ## Plant small faults in the library and list those no test notices: COUNT=200 SEED=1
+	@$(BIN)/python -m tests.mutants --count "$(COUNT)" --seed "$(SEED)"
+
+fuzz: $(READY) ## Try random models and random input: SECONDS=60 SEED=1
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seconds "$(SECONDS)" --seed "$(SEED)"
 
 serve: book ## Show the book at http://127.0.0.1:8000 (PORT=...)
 	@$(BIN)/python -m claimbook serve --port "$(PORT)"
@@ -49,7 +75,7 @@ lock: ## Renew requirements.lock from pyproject.toml (needs uv)
 		--no-emit-index-url --no-header -q -o requirements.lock
 
 clean: ## Remove everything generated; .venv stays
-	rm -rf _build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build .venv-lowest .venv-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # The stamp is written last: an interrupted installation is taken up again. It holds the place it was made for:
 # a copied or moved clone would run the code, and with the programs, of the old one.

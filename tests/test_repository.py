@@ -107,6 +107,26 @@ def test_continuous_integration_runs_what_the_readme_says() -> None:
     assert [line for line in lines if line.startswith("make")] == ["make test"]
 
 
+def test_oldest_versions_are_the_lower_bounds_of_the_project() -> None:
+    lower = {str(r.specifier).replace(">=", f"{r.name}==") for r in map(Requirement, PROJECT["dependencies"])}
+    command = ["make", "-s", "-f", "-", "-C", str(HERE)]
+    asked = f"include {HERE / 'Makefile'}\nasked:\n\t@echo $(LOWEST)\n"
+    found = subprocess.run(
+        [*command, "asked"], input=asked, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert set(found.stdout.split()) == lower and len(lower) == 3
+
+
+def test_workflows_run_the_oldest_and_the_newest_versions() -> None:
+    text = (HERE / ".github" / "workflows" / "versions.yml").read_text(encoding="utf-8")
+    steps = {
+        name: [s["run"] for s in job["steps"] if "run" in s]
+        for name, job in yaml.safe_load(text)["jobs"].items()
+    }
+    assert steps == {"lowest": ["make test-lowest"], "newest": ["make test-newest"]}
+    assert "cron:" in text
+
+
 def test_citation_has_the_version() -> None:
     citation = yaml.safe_load((HERE / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == PROJECT["version"]

@@ -1,4 +1,4 @@
-"""Run the campaigns: `python -m tests.fuzz --seconds 60 --seed 1 [--only small_in_time] [--cases 100]`."""
+"""Run the campaigns: `python -m tests.fuzz --seconds 60 --seed 1 [--only small_in_time [--case 1000007]]`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 
-from .campaigns import CAMPAIGNS, case
+from .campaigns import CAMPAIGNS, case, smallest
 
 
 def main() -> int:
@@ -18,7 +18,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", choices=list(CAMPAIGNS))
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--case", type=int, help="run one case again, by its number")
     arguments = parser.parse_args()
+    if arguments.case is not None:
+        if not arguments.only:
+            parser.error("--case needs --only")
+        found = smallest(case(arguments.only, arguments.case))
+        print(f"{found.verdict}: {found}")
+        return found.verdict == "wrong"
     names = [arguments.only] if arguments.only else list(CAMPAIGNS)
     end, counts, refusals = time.monotonic() + arguments.seconds, Counter[tuple[str, str]](), Counter[str]()
     with ProcessPoolExecutor(arguments.processes) as pool:
@@ -28,12 +35,12 @@ def main() -> int:
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 del running[future]
-                name, seed, verdict, why = future.result()
-                counts[name, verdict] += 1
-                if verdict == "wrong":
-                    print(f"{name} {seed}: {why}", flush=True)
-                elif verdict == "refused":
-                    refusals[" ".join(why.split()[:9])] += 1
+                found = future.result()
+                counts[found.campaign, found.verdict] += 1
+                if found.verdict == "wrong":
+                    print(smallest(found), flush=True)
+                elif found.verdict == "refused":
+                    refusals[" ".join(found.why.split()[:9])] += 1
                 if time.monotonic() < end:
                     running[pool.submit(case, *next(cases))] = None
     for name in names:

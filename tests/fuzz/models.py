@@ -1,8 +1,10 @@
-"""Random models of the kinds that are hard: sparse, rates of very different size, balanced, weakly damped, degenerate."""
+"""Random models of the kinds that are hard: sparse, rates far apart, balanced, weakly damped, degenerate."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,76 @@ SIGMA = {
     "+": np.array([[0, 1], [0, 0]], dtype=complex),
 }
 NAMES = ("tau_x", "tau_y", "tau_z", "m_x", "m_y", "m_z", "x", "X2", "X4", "Y2", "Y3")
+
+
+class Draws(np.random.Generator):
+    """Random numbers that remember the model and the moments drawn, and can leave out some of the model's terms.
+
+    Parameters
+    ----------
+    seed : sequence of int
+    without : sequence of str
+        Names of terms, see `terms`. What is drawn afterwards stays the same.
+    """
+
+    def __init__(self, seed: Sequence[int], without: Sequence[str] = ()) -> None:
+        super().__init__(np.random.PCG64(list(seed)))
+        self.without = list(without)
+        self.model: Any = None
+        self.moments: dict[str, Moment] = {}
+
+    def take(self, model: Any) -> Any:
+        """The model without those terms."""
+        for name in self.without:
+            model = leave_out(model, name)
+        self.model = model
+        return model
+
+
+def terms(model: Any) -> list[str]:
+    """Names of what may be left out of a model."""
+    found = []
+    if isinstance(model, CentralSpinModel):
+        for name in model.__dataclass_fields__:
+            value = getattr(model, name)
+            if name in ("central_field", "bath_field"):
+                found += [f"{name}.{i}" for i in range(3) if value[i]]
+            elif name not in ("N", "scaling") and value:
+                found.append(name)
+        return found
+    for owner, part in (("central", model), *((str(c), s) for c, s in enumerate(model.sites))):
+        found += [f"{owner}.hamiltonian"] if np.any(part.hamiltonian) else []
+        for kind in ("jumps", "couplings", "interactions"):
+            for i, term in enumerate(getattr(part, kind, ())):
+                found += [f"{owner}.{kind}.{i}"] if np.any(term[0] if kind != "jumps" else term) else []
+        found += [f"{owner}.count"] if owner != "central" and part.count > 1 else []
+    return found
+
+
+def leave_out(model: Any, name: str) -> Any:
+    """The model with a term that is zero, or with one site less."""
+    if isinstance(model, CentralSpinModel):
+        field, _, i = name.partition(".")
+        if not i:
+            return model.replace(**{field: 0.0})
+        return model.replace(
+            **{field: [0.0 if k == int(i) else v for k, v in enumerate(getattr(model, field))]}
+        )
+    owner, kind, *place = name.split(".")
+    part = model if owner == "central" else model.sites[int(owner)]
+    if kind == "count":
+        change: Any = part.count - 1
+    elif kind == "hamiltonian":
+        change = 0 * part.hamiltonian
+    else:
+        change = list(getattr(part, kind))
+        term = change[int(place[0])]
+        change[int(place[0])] = 0 * term if kind == "jumps" else tuple(0 * operator for operator in term)
+    if owner == "central":
+        return model.replace(**{kind: change})
+    sites = list(model.sites)
+    sites[int(owner)] = replace(part, **{kind: change})
+    return model.replace(sites=sites)
 
 
 def rate(random: np.random.Generator, tiny: float = 0.2, least: float = -7) -> float:
@@ -47,12 +119,10 @@ def bloch(random: np.random.Generator) -> tuple[float, ...]:
     )
 
 
-def spin_model(
-    random: np.random.Generator, sizes: Any, scalings: Any = (0.5, 1.0, 0.4, 0.0)
-) -> CentralSpinModel:
+def spin_model(random: Draws, sizes: Any, scalings: Any = (0.5, 1.0, 0.4, 0.0)) -> CentralSpinModel:
     """A model of the paper's kind."""
     down = rate(random)
-    return CentralSpinModel(
+    model = CentralSpinModel(
         N=random.choice(sizes),
         g0=float(random.choice([-1, 1]))
         * float(random.choice([0.0, 0.3, 1.0, 2.0, 4.0], p=[0.05, 0.2, 0.3, 0.25, 0.2])),
@@ -64,6 +134,7 @@ def spin_model(
         bath_decay=down,
         bath_field=field(random) if random.random() < 0.5 else (0, 0, 0),
     )
+    return random.take(model)
 
 
 def sparse(random: np.random.Generator, d: int, hermitian: bool = False, least: float = -7) -> np.ndarray:
@@ -76,7 +147,7 @@ def sparse(random: np.random.Generator, d: int, hermitian: bool = False, least: 
     return A + A.conj().T if hermitian else A
 
 
-def levels_model(random: np.random.Generator, largest: int = 64, least: float = -7) -> CollectiveModel:
+def levels_model(random: Draws, largest: int = 64, least: float = -7) -> CollectiveModel:
     """A model with few-level sites in one or two classes; at most `largest` states in all."""
 
     def some(d: int, hermitian: bool = False) -> np.ndarray:
@@ -101,16 +172,17 @@ def levels_model(random: np.random.Generator, largest: int = 64, least: float = 
                 initial=np.diag(random.dirichlet(np.ones(d))),
             )
         )
-    return CollectiveModel(
+    model = CollectiveModel(
         hamiltonian=some(central, True),
         jumps=[some(central) for _ in range(random.integers(0, 3))],
         sites=sites,
         scaling=float(random.choice([0.0, 0.5, 1.0])),
         initial=np.diag(random.dirichlet(np.ones(central))),
     )
+    return random.take(model)
 
 
-def moments(random: np.random.Generator, model: CollectiveModel) -> dict[str, Moment]:
+def moments(random: Draws, model: CollectiveModel) -> dict[str, Moment]:
     """Moments of every kind."""
     d = len(model.hamiltonian)
     found = {"central": Moment(central=sparse(random, d))}
@@ -124,4 +196,5 @@ def moments(random: np.random.Generator, model: CollectiveModel) -> dict[str, Mo
             scaling=float(random.choice([0.0, 0.5, 1.0])),
             about=str(random.choice(["zero", "mean", "reference"])),
         )
+    random.moments = found
     return found

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 from collections import Counter
 
-from .campaign import LIBRARY, Sight, equivalents, judge_all, sources
+from .campaign import LIBRARY, Sight, equivalents, judge_all, sources, stop
 from .faults import Fault, chosen
 
 
@@ -62,4 +64,8 @@ def named(fault: Fault, places: list[str]) -> bool:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        raise SystemExit(main())
+    finally:
+        stop()

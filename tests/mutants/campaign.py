@@ -31,6 +31,8 @@ EQUIVALENT = HERE / "equivalent.yml"
 ELSEWHERE = ("book", "claimbook", "mutants")
 #: A test hangs if it takes so many times as long as without a fault, and at least so many seconds.
 TIMES, SECONDS = 10.0, 20.0
+#: The tests that were started.
+RUNNING: set[subprocess.Popen[bytes]] = set()
 
 
 def digest(*paths: Path) -> str:
@@ -91,10 +93,19 @@ def pytest(
     if "SIGHT_RECORD" in environment:
         command.remove("-x")
     with log.open("wb") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*command, f"--rootdir={home}", *files], cwd=home, env=os.environ | changed, stdin=subprocess.DEVNULL,
             stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
+    RUNNING.add(process)
+    return process
+
+
+def stop() -> None:
+    """End whatever tests still run; they do not hear of an interruption themselves."""
+    for process in RUNNING:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 class Sight:

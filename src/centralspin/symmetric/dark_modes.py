@@ -75,7 +75,7 @@ def rotation(
         modes = np.flatnonzero(components == label)
         inside = local[np.ix_(modes, modes)]
         span = orth(seen_by[modes], rcond=NEGLIGIBLE)
-        while True:
+        while span.size:
             wider = orth(np.hstack([span, inside @ span, inside.T @ span]), rcond=NEGLIGIBLE)
             if wider.shape[1] == span.shape[1]:
                 break

@@ -1,0 +1,47 @@
+"""A short seeded part of the random campaigns, and whether they see what is wrong."""
+
+import numpy as np
+import pytest
+
+from centralspin import CentralSpinModel
+
+from . import campaigns
+from .campaigns import CAMPAIGNS, case, smallest
+
+#: Which cases of each campaign are run; those left out take long.
+CASES = {
+    "small_in_time": range(18), "small_stationary": range(36), "spins_in_time": range(12),
+    "spins_stationary": range(24), "tolerance_is_met": range(5, 41), "units": range(18), "coefficients": range(16),
+    "bad_input": range(300),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CAMPAIGNS)
+def test_random_cases(name: str) -> None:
+    found = [case(name, seed) for seed in CASES[name]]
+    wrong = [str(smallest(run)) for run in found if run.verdict == "wrong"]
+    assert not wrong, "\n".join(wrong)
+    assert sum(run.verdict == "ok" for run in found) > len(found) / 2
+
+
+def test_a_violation_is_seen_and_shrunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def dislikes_decay(random: campaigns.models.Draws) -> str | None:
+        model = campaigns.models.spin_model(random, [2])
+        return "it decays" if model.bath_decay else None
+
+    monkeypatch.setitem(CAMPAIGNS, "units", dislikes_decay)
+    wrong = next(run for run in (case("units", seed) for seed in range(9)) if run.verdict == "wrong")
+    small = smallest(wrong)
+    assert (small.why, campaigns.models.terms(small.model)) == ("it decays", ["bath_decay"])
+    assert isinstance(small.model, CentralSpinModel) and repr(small.model.bath_decay) in str(small)
+
+
+def test_a_wrong_number_of_the_library_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = campaigns.evolve
+
+    def off_by_a_thousandth(*arguments, **options):
+        found = right(*arguments, **options)
+        return {name: np.asarray(value) * 1.001 + 1e-3 for name, value in found.items()}
+
+    monkeypatch.setattr(campaigns, "evolve", off_by_a_thousandth)
+    assert case("small_in_time", 6).verdict == "wrong"
