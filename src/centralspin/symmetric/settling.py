@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConvergenceError
-from ..numerics.stationary import DIRECT, StationarySolver
+from ..numerics.stationary import StationarySolver
 from ..numerics.stepping import Stepper
 
 #: After so many steps, and with so many to go, the stationary state is sought, to read the rest of the times from it.
@@ -51,7 +51,7 @@ class Settling:
                 solver = StationarySolver(
                     self._L[index][:, index], np.eye(1, len(index))[0], 1e-3 * self._tolerance,
                     blocks=None if blocks is None else blocks[index],
-                    readout=self._rows[:, index] if len(index) <= DIRECT else None,
+                    readout=self._rows[:, index],
                 )  # fmt: skip
                 rest = np.zeros(len(keep))
                 rest[index] = solver.stationary(column[index])

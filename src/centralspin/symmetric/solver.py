@@ -12,7 +12,7 @@ from scipy.linalg import null_space
 from scipy.sparse import bmat, csr_matrix, eye_array
 
 from ..errors import ArgumentError
-from ..numerics.stationary import DIRECT, NotUniqueError, StationarySolver
+from ..numerics.stationary import NotUniqueError, StationarySolver
 from ..numerics.stepping import evolve_linear, integrate
 from ..problem.general import Problem, Task
 from ..problem.moments import Moment, Reading
@@ -265,7 +265,7 @@ class Solver:
                 solver = StationarySolver(
                     L[0], np.eye(1, len(index))[0], INTEGRATION * task.tolerance,
                     blocks=None if blocks is None else blocks[index], slowest=self.slowest(),
-                    readout=rows[: len(task.moments), : generator.size][:, index] if len(index) <= DIRECT else None,
+                    readout=rows[: len(task.moments), : generator.size][:, index],
                     progress=task.progress,
                 )  # fmt: skip
                 states = [solver.stationary()]
