@@ -304,11 +304,16 @@ def test_what_is_reached():
     """Exchange makes mode 1 out of the condensate, a local hop 2 out of 1; 3 goes into the condensate only."""
     local, exchanged = np.zeros((5, 5), dtype=bool), np.zeros((5, 5), dtype=bool)
     local[2, 1] = exchanged[1, 0] = exchanged[0, 3] = True
-    reached, direct = modes.reach(local, exchanged, [], at_limit=True)
+    reached, direct = modes.reach(local, exchanged, [], np.zeros_like(local), at_limit=True)
     assert reached.tolist() == [True, True, False, False]
     assert direct.tolist() == [True, False, False, False]
     exchanged[0, 2] = True  # a mode that is reached and goes into the condensate is exchanged directly
-    assert modes.reach(local, exchanged, [], at_limit=True)[1].tolist() == [True, True, False, False]
+    assert modes.reach(local, exchanged, [], np.zeros_like(local), at_limit=True)[1].tolist() == [
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_what_interactions_reach():
@@ -317,12 +322,42 @@ def test_what_interactions_reach():
     K, P = np.zeros((4, 4)), np.zeros((4, 4))
     K[1, 0], P[2, 0] = 0.3, 0.4
     for limit in (True, False):
-        assert modes.reach(nothing, nothing, [(K, P)], limit)[0].tolist() == [True, True, False]
+        assert modes.reach(nothing, nothing, [(K != 0, P != 0)], nothing, limit)[0].tolist() == [
+            True,
+            True,
+            False,
+        ]
     K[1, 0], P[2, 0], P[3, 1] = 0.0, 0.0, 0.7
     exchanged = nothing.copy()
     exchanged[1, 0] = True
-    assert modes.reach(nothing, exchanged, [(K, P)], at_limit=False)[0].tolist() == [True, False, True]
-    assert modes.reach(nothing, exchanged, [(K, P)], at_limit=True)[0].tolist() == [True, False, False]
+    assert modes.reach(nothing, exchanged, [(K != 0, P != 0)], nothing, at_limit=False)[0].tolist() == [
+        True,
+        False,
+        True,
+    ]
+    assert modes.reach(nothing, exchanged, [(K != 0, P != 0)], nothing, at_limit=True)[0].tolist() == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_what_a_site_does_to_itself_is_reached():
+    """The product of two operators of one site, of order 1/N, makes mode 2 at finite N; at N = ∞ it vanishes."""
+    nothing = np.zeros((4, 4), dtype=bool)
+    exchange = nothing.copy()
+    exchange[2, 0] = exchange[3, 2] = True
+    assert modes.reach(nothing, nothing, [], exchange, at_limit=False)[0].tolist() == [False, True, True]
+    assert not modes.reach(nothing, nothing, [], exchange, at_limit=True)[0].any()
+
+
+def test_one_hops_back_while_another_leaves():
+    """K makes mode 1 out of the condensate while P takes mode 2 back into it: of order 1 at N = ∞ too."""
+    nothing = np.zeros((4, 4), dtype=bool)
+    K, P, exchanged = nothing.copy(), nothing.copy(), nothing.copy()
+    K[1, 0] = P[0, 2] = exchanged[2, 0] = True
+    for limit in (True, False):
+        assert modes.reach(nothing, exchanged, [(K, P)], nothing, limit)[0].tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize("scaling", [0.5, 1.0])

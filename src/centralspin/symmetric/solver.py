@@ -126,6 +126,9 @@ class Solver:
             of_unknown = BYTES_PER_UNKNOWN + BYTES_PER_ENTRY * self.entries(cut)
             return self.shape.count(cut) * compiled.basis.size * of_unknown * len(self.orders)
 
+        first, fixed = FIRST_CUT[regime], task.options.get("cut")
+        if task.times is None and fixed is not None and fixed > first:
+            self._stationary(*self.shape.sets(first))  # small enough to establish that the state is unique
         step: Callable[[np.ndarray, np.ndarray], Outcome]
         step = self._stationary if task.times is None else self._moving if compiled.moving else self._steady
         found: Converged = converge(
@@ -133,8 +136,8 @@ class Solver:
             step,
             task.tolerance,
             1 - INTEGRATION,
-            FIRST_CUT[regime],
-            task.options.get("cut"),
+            first,
+            fixed,
             memory,
             task.options.get("memory_budget", MEMORY_BUDGET),
         )
