@@ -247,9 +247,9 @@ def run(fault: Fault, tests: Mapping[str, float], room: Path, home: Path = REPOS
         return "survived", ""
     if code is None or (hung.exists() and hung.stat().st_size):
         return "hung", by
-    if code in (1, 2):
-        return "noticed", by
     text = log.read_text(encoding="utf-8", errors="replace")
+    if code in (1, 2) or "ImportError while loading conftest" in text:
+        return "noticed", by
     raise RuntimeError(f"The tests could not be run ({code}) with the fault\n{fault}\n{text[-3000:]}")
 
 

@@ -1,0 +1,79 @@
+"""Are exactly those modes kept that are reached or read, and none because of a number that happens to be 1?"""
+
+import math
+
+import numpy as np
+import pytest
+
+from centralspin import CentralSpinModel, Moment
+from centralspin.api import ask, prepare
+from centralspin.symmetric.modes import indirect_weight, reach
+from centralspin.symmetric.solver import Solver
+
+
+def matrix(entries):
+    M = np.zeros((4, 4))
+    for place, value in entries.items():
+        M[place] = value
+    return M
+
+
+NONE = np.zeros((4, 4), dtype=bool)
+
+
+@pytest.mark.parametrize("value", [1.0, 0.3, -2.0])
+def test_a_pair_creates_only_if_both_its_parts_do(value):
+    K, P = matrix({(1, 0): value}), matrix({(2, 3): value})
+    reached, direct = reach(NONE, NONE, [(K, P)], True)
+    assert not reached.any() and not direct.any()
+    reached, direct = reach(NONE, NONE, [(K, matrix({(2, 0): value}))], True)
+    assert reached.tolist() == direct.tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("value", [1.0, 0.3])
+def test_a_pair_hops_where_its_first_part_does(value):
+    created = matrix({(1, 0): 1}).astype(bool)
+    K = matrix({(2, 1): value})
+    reached, direct = reach(NONE, created, [(K, matrix({}))], True)
+    assert reached.tolist() == [True, True, False] and direct.tolist() == [True, False, False]
+    assert reach(NONE, created, [(matrix({}), K)], True)[0].tolist() == [True, False, False]
+    assert reach(NONE, created, [(matrix({}), K)], False)[0].tolist() == [True, True, False]
+
+
+def test_chains_of_hops_are_followed_to_their_end():
+    local = matrix({(2, 1): 1, (3, 2): 1}).astype(bool)
+    reached, direct = reach(local, matrix({(1, 0): 1}).astype(bool), [], False)
+    assert reached.all() and direct.tolist() == [True, False, False]
+    reached, direct = reach(local, matrix({(1, 0): 1, (0, 3): 1}).astype(bool), [], False)
+    assert direct.tolist() == [True, False, True]
+
+
+def test_weight_of_what_is_reached_through_two_modes():
+    """½ ln N, at least 2, and no more than at N = 1e9."""
+    assert [indirect_weight(N) for N in (2, 40, 10**3, 10**6, 10**9, math.inf)] == [2, 2, 3, 7, 10, 10]
+
+
+SX, SY, SZ = np.array([[0, 1], [1, 0]]), np.array([[0, -1j], [1j, 0]]), np.diag([1, -1])
+RESTING = CentralSpinModel(N=6, g0=1.0, bath_pump=0.2, bath_decay=1.0, central_decay=0.5)
+
+
+def needed(model, *moments, **start):
+    question = ask(model, {str(i): moment for i, moment in enumerate(moments)}, **start)
+    solver = Solver(prepare(question, np.array([1.0]), 1e-6, "symmetric", {}, math.inf)[0])
+    modes, power = solver.shape.needed, solver.shape.power
+    return [m.tolist() for m in modes], power
+
+
+@pytest.mark.parametrize(("axis", "B"), list(enumerate([SX, SY, SZ])))
+def test_one_moment_needs_its_mode(axis, B):
+    for power in (1, 2, 3):
+        modes, quanta = needed(RESTING, Moment(site=B, power=power))
+        # about the reference, σz = −2/3 there, products of σx or σy are 1 plus nothing, those of σz have σz again
+        assert modes[0][axis] and quanta == power
+    assert needed(RESTING, Moment(central=SZ)) == ([[False] * 3], 0)
+
+
+def test_moments_need_what_any_of_them_needs():
+    assert needed(RESTING, Moment(site=SX), Moment(site=SY)) == ([[True, True, False]], 1)
+    modes, quanta = needed(RESTING, Moment(site=SX), Moment(site=SY, power=2))
+    assert modes[0][:2] == [True, True] and quanta == 2
