@@ -11,6 +11,10 @@ def embed(operator, k, sizes):
     return reduce(np.kron, [operator if i == k else np.eye(d) for i, d in enumerate(sizes)])
 
 
+def hermitian(*operators):
+    return all(np.allclose(X, X.conj().T) for X in operators)
+
+
 def build(model):
     """H, jumps with their factors, the initial state and the collective operators of a model of numbers only."""
     sizes, owner = [len(model.hamiltonian)], [None]
@@ -30,7 +34,7 @@ def build(model):
     for c, s in enumerate(model.sites):
         H = H + total(s.hamiltonian, c)
         for A, B in s.couplings:
-            both = all(np.allclose(X, X.conj().T) for X in (A, B))
+            both = hermitian(A, B)
             V = N**-model.scaling * central(A) @ total(B, c)
             H = H + (V if both else V + V.conj().T)
         for A, B in s.interactions:
@@ -48,13 +52,12 @@ def build(model):
     return H, jumps, rho, central, total, N
 
 
-def liouvillian(H, jumps, time=0.0):
+def liouvillian(H, jumps):
     """Acts on vectors of stacked columns."""
     one = np.eye(len(H))
     L = -1j * (np.kron(one, H) - np.kron(H.T, one))
     for J, f in jumps:
         JJ = J.conj().T @ J
-        f = f(time) if callable(f) else f
         L = L + f * (np.kron(J.conj(), J) - np.kron(one, JJ) / 2 - np.kron(JJ.T, one) / 2)
     return L
 
@@ -74,8 +77,11 @@ def values(model, times, wanted):
 def values_in_time(model, times, wanted):
     """The same for rates that change in time."""
     H, jumps, rho, *collective = build(model)
+    still = liouvillian(H, [(J, f) for J, f in jumps if not callable(f)])
+    moving = [(liouvillian(0 * H, [(J, 1.0)]), f) for J, f in jumps if callable(f)]
     result = solve_ivp(
-        lambda t, v: liouvillian(H, jumps, t) @ v, (0, times[-1]), rho.ravel(order="F"), "DOP853", times,
+        lambda t, v: still @ v + sum(f(t) * (L @ v) for L, f in moving), (0, times[-1]), rho.ravel(order="F"),
+        "DOP853", times,
         rtol=1e-11, atol=1e-11, max_step=0.01,
     )  # fmt: skip
     return read(result.y.T, wanted, *collective)

@@ -31,6 +31,7 @@ def spins(random, count, central=2, hermitian_couplings=False, **changes):
         "couplings": [
             (0.5 * matrix(random, central, hermitian_couplings), matrix(random, 2, hermitian_couplings)),
             (0.5 * matrix(random, central, True), matrix(random, 2, True)),
+            (0.3 * matrix(random, central, True), matrix(random, 2)),
         ],
         "initial": state(random, 2),
     }

@@ -13,6 +13,7 @@ import jupytext
 import matplotlib as mpl
 import pytest
 
+import centralspin
 from centralspin import CentralSpinModel
 from centralspin.methods import dicke, spin_boson
 from centralspin.symmetric import lift
@@ -91,9 +92,24 @@ def occupation_of_the_wrong_rate(monkeypatch):
     monkeypatch.setattr(CentralSpinModel, "thermal_occupation", wrong)
 
 
+def coupling_one_percent_off(monkeypatch):
+    evolve = centralspin.evolve
+    monkeypatch.setattr(
+        centralspin,
+        "evolve",
+        lambda model, *args, **options: evolve(model.replace(g0=1.01 * model.g0), *args, **options),
+    )
+
+
 @pytest.mark.parametrize(
     ("plant", "chapter", "red", "green"),
     [
+        (
+            coupling_one_percent_off,
+            "model",
+            ["model.large-first", "model.large-second"],
+            ["model.first-commutator", "model.growth-first"],
+        ),
         (occupation_of_the_wrong_rate, "proposition-1", ["prop1.width"], ["prop1.occupation"]),
         (stronger_boson_pump, "figure-2", ["fig2.agree.fock-space"], ["fig2.agree.dicke"]),
         (dropped_root_of_epsilon, "figure-2", ["fig2.agree.fock-space"], ["fig2.agree.dicke"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import sys
 import time
@@ -70,9 +71,7 @@ class Progress:
 
 
 def interactive() -> bool:
-    """Whether somebody looks on: standard error is a terminal, or this is a notebook that is not run by a program."""
-    try:
-        from tqdm.auto import tqdm  # noqa: F401
-    except ImportError:
+    """Whether somebody looks on: standard error is a terminal, and tqdm is there to draw on it."""
+    if sys.stderr is None or not sys.stderr.isatty():
         return False
-    return sys.stderr is not None and sys.stderr.isatty()
+    return importlib.util.find_spec("tqdm") is not None

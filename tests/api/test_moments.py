@@ -77,7 +77,7 @@ def test_the_value_is_real_only_where_operators_are_hermitian(model):
     up = np.array([[0, 1], [0, 0]])
     found = evolve(
         model, TIMES,
-        {"plus": Moment(central=up), "minus": Moment(central=up.T), "x": Moment(central=up + up.T), "y": -1j * (up - up.T)},
+        {"plus": up, "minus": up.T, "x": Moment(central=up + up.T), "y": -1j * (up - up.T)},
     )  # fmt: skip
     assert np.iscomplexobj(found["plus"]) and np.abs(found["plus"].imag).max() > 0.01
     np.testing.assert_allclose(found["plus"], found["minus"].conj(), atol=1e-8)

@@ -81,7 +81,7 @@ def test_files_hold_what_the_result_holds(moving, tmp_path):
 
 def test_results_can_be_compared(moving, resting):
     again = evolve(MODEL, TIMES, NAMES, tolerance=1e-7)
-    assert moving == again and not moving != again
+    assert moving == again
     assert moving != evolve(MODEL, TIMES, NAMES[:2], tolerance=1e-7)
     assert moving != evolve(MODEL, [0.0, 0.5, 1.1], NAMES, tolerance=1e-7)
     assert moving != evolve(MODEL.replace(g0=4.1), TIMES, NAMES, tolerance=1e-7)
@@ -134,9 +134,9 @@ def test_an_expansion_is_one_object_that_unpacks():
     assert list(at) == ["tau_z", "Q4"] and at.details["N"] == 50
     assert whole.at(math.inf)["Q4"] == pytest.approx(limit["Q4"], abs=0)
     for N in (0, -1, 2.5, math.nan, "many", None):
-        with pytest.raises(ArgumentError, match="`N` must be a positive integer or math.inf"):
+        with pytest.raises(ArgumentError, match=r"`N` must be a positive integer or math\.inf"):
             whole.at(N)
-        with pytest.raises(ArgumentError, match="`N` must be a positive integer or math.inf"):
+        with pytest.raises(ArgumentError, match=r"`N` must be a positive integer or math\.inf"):
             corrected(limit, coefficient, N)
 
 

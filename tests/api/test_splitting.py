@@ -24,9 +24,9 @@ def split(model, moments, *counts, shares=()):
     (sites,) = model.sites
     parts = [replace(sites, count=n) for n in counts] or [replace(sites, share=x) for x in shares]
     spread = {
-        name: m if m.site is None else Moment(central=m.central, site=[m.operators[0]] * len(parts), power=m.power, scaling=m.scaling, about=m.about)
+        name: m if m.site is None else replace(m, site=[m.operators[0]] * len(parts))
         for name, m in moments.items()
-    }  # fmt: skip
+    }
     return model.replace(sites=parts), spread
 
 

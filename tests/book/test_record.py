@@ -1,6 +1,7 @@
 """Does the built book hold every claim of the ledger, once, with numbers that satisfy it?"""
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -61,3 +62,11 @@ def test_ledger_file_is_the_records(records: list[dict]) -> None:
     ledger = json.loads((BOOK.site / "ledger.json").read_text(encoding="utf-8"))
     measured = {record["id"]: record["measured"] for record in records}
     assert {claim["id"]: claim["measured"] for claim in ledger} == measured
+
+
+def test_the_table_of_strengths_names_claims() -> None:
+    claims, _ = read_claims(BOOK.claims)
+    named = re.findall(
+        r"`([a-z0-9-]+\.[a-z0-9.-]+)`", (BOOK.source / "ledger.md").read_text(encoding="utf-8")
+    )
+    assert named and set(named) <= set(claims)

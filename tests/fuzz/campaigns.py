@@ -57,7 +57,7 @@ def small_in_time(random: models.Draws) -> str | None:
 
 def small_stationary(random: models.Draws) -> str | None:
     """Stationary states of small models against the null space of the whole Lindbladian."""
-    model = models.levels_model(random, 32, least=-4)  # rates of 1e-8: told from 0
+    model = models.levels_model(random, 32, least=-1.3)  # what is slow can be told from what is conserved
     wanted = models.moments(random, model)
     try:
         found = steady_state(model, wanted, tolerance=1e-7, time_budget=SECONDS)
@@ -66,8 +66,10 @@ def small_stationary(random: models.Draws) -> str | None:
         return None if gap < 1e-6 else f"refused ({refusal}) although the gap is {gap:.2g}"
     except ArgumentError:
         return None
-    right, unique = oracle.stationary(model, wanted)
-    if not unique:
+    right, gap = oracle.stationary(model, wanted)
+    if 1e-15 < gap < 1e-10:
+        return None  # the oracle cannot tell
+    if gap <= 1e-15:
         return f"{dict(found)} although the stationary state is not unique"
     for name in wanted:
         size = max(1.0, abs(right[name]))

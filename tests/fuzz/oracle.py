@@ -10,9 +10,6 @@ from scipy.linalg import svd
 from scipy.sparse import csr_array, eye_array, kron
 from scipy.sparse.linalg import expm_multiply
 
-#: Singular values below this, relative to the largest, count as zero.
-NULL = 1e-13
-
 
 class Whole:
     """All sites of a `CollectiveModel` written out."""
@@ -147,8 +144,8 @@ def gap(model: Any) -> float:
     return float(values[-2] / values[0]) if len(values) > 1 else 1.0
 
 
-def stationary(model: Any, wanted: Any) -> tuple[dict[str, complex], bool]:
-    """Moments in the permutation-invariant stationary state, and whether there is one only."""
+def stationary(model: Any, wanted: Any) -> tuple[dict[str, complex], float]:
+    """Moments in the permutation-invariant stationary state, and the second smallest singular value."""
     whole = Whole(model)
     basis = whole.symmetric()
     _, values, right = svd(basis.T @ (whole.L @ basis))
@@ -162,6 +159,6 @@ def stationary(model: Any, wanted: Any) -> tuple[dict[str, complex], bool]:
         alone_ = Whole(single)
         r = svd(alone_.L.toarray())[2][-1].conj().reshape(alone_.D, alone_.D, order="F")
         references[c] = r / np.trace(r)
-    return {n: whole.read(v, m, references) for n, m in wanted.items()}, bool(
-        len(values) == 1 or values[-2] > NULL * values[0]
+    return {n: whole.read(v, m, references) for n, m in wanted.items()}, (
+        float(values[-2] / values[0]) if len(values) > 1 else 1.0
     )

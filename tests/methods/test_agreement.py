@@ -72,7 +72,7 @@ def test_stationary_states_agree(model):
 
 
 def test_stationary_states_agree_for_larger_baths():
-    model = PAPER.replace(N=18)  # the Dicke blocks are evolved to stationarity here, not solved
+    model = PAPER.replace(N=17)  # the Dicke blocks are evolved to stationarity here, not solved
     assert (
         largest_difference(steady_state(model, BOSONIC), steady_state(model, BOSONIC, method="dicke")) < 1e-8
     )

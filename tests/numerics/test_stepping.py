@@ -1,5 +1,6 @@
 """Do the steppers follow a linear or any other equation to the tolerance that was asked for?"""
 
+import itertools
 import math
 
 import numpy as np
@@ -200,7 +201,7 @@ def test_a_jump_of_a_factor_is_where_the_integration_starts_afresh():
 def test_breakpoints_enclose_every_half_of_the_range():
     """Between neighbours a slow function changes by half of its range at most."""
     found = np.r_[0.0, breakpoints([math.sin], 20.0), 20.0]
-    for a, b in zip(found[:-1], found[1:], strict=True):
+    for a, b in itertools.pairwise(found):
         assert np.ptp(np.sin(np.linspace(a, b, 50))) <= 0.5 * 2 + 1e-2
 
 

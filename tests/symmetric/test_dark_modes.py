@@ -188,6 +188,30 @@ def test_generator_loses_no_trace():
     assert np.abs(trace @ L).max() < 1e-12
 
 
+def test_what_is_never_reached_is_still_read(monkeypatch):
+    """Between the two factors of X² lie modes that the dynamics never excites: dark ones, and those of σ_z at N = ∞."""
+    x, z = np.array([[0, 1], [1, 0]]), np.diag([1, -1])
+    moments = {
+        "first": Moment(site={0: x}, power=2),
+        "contrast": Moment(site=[x, -3 * x], power=2),
+        "z": Moment(site=[z, 2 * z], power=2),
+    }
+    found = evolve(problem([bath(math.inf, 0.5, share=0.2), bath(math.inf, 0.5)]), [0.0], moments)
+    assert found["first"][0] == pytest.approx(0.2)
+    assert found["contrast"][0] == pytest.approx(0.2 + 9 * 0.8)
+    assert found["z"][0] == pytest.approx((0.2 + 4 * 0.8) * (1 - EPSILON**2))
+    dephasing = [
+        bath(n, 1, hamiltonian=0.3 * qutip.sigmaz(), couplings=[(g * qutip.sigmaz(), qutip.sigmaz())])
+        for n, g in ((60, 1.0), (50, 0.5))
+    ]
+    model = problem(dephasing)
+    rotated = evolve(model, TIMES, moments, tolerance=1e-6)
+    monkeypatch.setattr(dark_modes, "SMALLEST_CLASS", 1000)
+    plain = evolve(model, TIMES, moments, tolerance=1e-6)
+    for name in moments:
+        np.testing.assert_allclose(rotated[name], plain[name], atol=2e-6)
+
+
 @pytest.mark.parametrize("axis", ["x", "y", "z"])
 def test_classes_keep_the_fluctuations_of_their_dark_modes_in_the_limit(axis):
     """What the dynamics never reaches is part of a moment all the same: at first that of independent spins."""

@@ -12,7 +12,7 @@ from scipy.linalg import expm
 
 from centralspin import ArgumentError, CollectiveModel, Moment, Sites, central_states, evolve, steady_state
 from centralspin.problem.general import dimensionless
-from centralspin.symmetric import solver
+from centralspin.symmetric import modes, solver
 from centralspin.symmetric.basis import OperatorBasis
 from centralspin.symmetric.modes import chain, pattern
 from centralspin.theory.emergent_modes import emergent_modes
@@ -272,3 +272,102 @@ def test_a_mixed_basis_reads_the_same_operators():
 def test_bad_arguments_are_refused(arguments, words):
     with pytest.raises(ArgumentError, match=words):
         emergent_modes(*arguments)
+
+
+# --- how modes are weighed ---
+
+
+@pytest.mark.parametrize(
+    ("size", "weight"), [(2, 2), (100, 2), (1000, 3), (10**6, 7), (1e9, 10), (10**30, 10), (math.inf, 10)]
+)
+def test_an_indirect_mode_weighs_half_the_logarithm_of_the_bath(size, weight):
+    assert modes.indirect_weight(size) == weight
+
+
+def test_what_feeds_a_mode_slowly_weighs_more():
+    """Modes 0 → 1 → 2 at rates A_10 = e⁻³, A_21 = 2; mode 3 is reached indirectly, mode 4 never."""
+    rates = np.eye(5)
+    rates[1, 0], rates[2, 1], rates[2, 2] = math.exp(-3), 2.0, 1.5
+    reached, direct = np.array([1, 1, 1, 1, 0], dtype=bool), np.array([1, 0, 0, 0, 0], dtype=bool)
+    assert modes.weigh(reached, direct, rates, 10**6).tolist() == [1, 1 + 3, 4 + 1, 7, 0]
+    assert modes.weigh(reached, direct, rates, 4).tolist() == [1, 4, 5, 2, 0]
+
+
+def test_the_fastest_way_to_a_mode_counts():
+    rates = np.eye(3)
+    rates[2, 0], rates[2, 1] = math.exp(-4), math.exp(-2)
+    direct = np.array([True, True, False])
+    assert modes.weigh(np.ones(3, dtype=bool), direct, rates, 100).tolist() == [1, 1, 3]
+
+
+def test_what_is_reached():
+    """Exchange makes mode 1 out of the condensate, a local hop 2 out of 1; 3 goes into the condensate only."""
+    local, exchanged = np.zeros((5, 5), dtype=bool), np.zeros((5, 5), dtype=bool)
+    local[2, 1] = exchanged[1, 0] = exchanged[0, 3] = True
+    reached, direct = modes.reach(local, exchanged, [], np.zeros_like(local), at_limit=True)
+    assert reached.tolist() == [True, True, False, False]
+    assert direct.tolist() == [True, False, False, False]
+    exchanged[0, 2] = True  # a mode that is reached and goes into the condensate is exchanged directly
+    assert modes.reach(local, exchanged, [], np.zeros_like(local), at_limit=True)[1].tolist() == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_what_interactions_reach():
+    """K ⊗ P makes a mode by each at once; or one hops by P while K acts on the condensate."""
+    nothing = np.zeros((4, 4), dtype=bool)
+    K, P = np.zeros((4, 4)), np.zeros((4, 4))
+    K[1, 0], P[2, 0] = 0.3, 0.4
+    for limit in (True, False):
+        assert modes.reach(nothing, nothing, [(K != 0, P != 0)], nothing, limit)[0].tolist() == [
+            True,
+            True,
+            False,
+        ]
+    K[1, 0], P[2, 0], P[3, 1] = 0.0, 0.0, 0.7
+    exchanged = nothing.copy()
+    exchanged[1, 0] = True
+    assert modes.reach(nothing, exchanged, [(K != 0, P != 0)], nothing, at_limit=False)[0].tolist() == [
+        True,
+        False,
+        True,
+    ]
+    assert modes.reach(nothing, exchanged, [(K != 0, P != 0)], nothing, at_limit=True)[0].tolist() == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_what_a_site_does_to_itself_is_reached():
+    """The product of two operators of one site, of order 1/N, makes mode 2 at finite N; at N = ∞ it vanishes."""
+    nothing = np.zeros((4, 4), dtype=bool)
+    exchange = nothing.copy()
+    exchange[2, 0] = exchange[3, 2] = True
+    assert modes.reach(nothing, nothing, [], exchange, at_limit=False)[0].tolist() == [False, True, True]
+    assert not modes.reach(nothing, nothing, [], exchange, at_limit=True)[0].any()
+
+
+def test_one_hops_back_while_another_leaves():
+    """K makes mode 1 out of the condensate while P takes mode 2 back into it: of order 1 at N = ∞ too."""
+    nothing = np.zeros((4, 4), dtype=bool)
+    K, P, exchanged = nothing.copy(), nothing.copy(), nothing.copy()
+    K[1, 0] = P[0, 2] = exchanged[2, 0] = True
+    for limit in (True, False):
+        assert modes.reach(nothing, exchanged, [(K, P)], nothing, limit)[0].tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("scaling", [0.5, 1.0])
+def test_only_what_does_not_vanish_is_kept_at_the_limit(scaling):
+    """Of the coupling's b_μ†b_ν those with p condensate operators grow as N^{p/2 − z}."""
+    rest = np.array([[0.9, 0.2], [0.2, 0.1]])
+    problem = dimensionless(model(0.5, math.inf, initial=rest).replace(scaling=scaling))
+    (site,) = solver.compile_problem(problem).sites
+    limit, finite = (pattern(site, scaling, at_limit) for at_limit in (True, False))
+    assert (limit.coupled <= finite.coupled).all()
+    assert not limit.coupled[:, 1:, 1:].any() and finite.coupled[:, 1:, 1:].any()
+    assert limit.coupled[:, 0, 0].any() and finite.coupled[:, 0, 0].any()
+    assert limit.coupled[:, 1:, 0].any() == (scaling == 0.5)

@@ -11,40 +11,37 @@ from centralspin.symmetric.modes import indirect_weight, reach
 from centralspin.symmetric.solver import Solver
 
 
-def matrix(entries):
-    M = np.zeros((4, 4))
-    for place, value in entries.items():
-        M[place] = value
+def matrix(*places):
+    M = np.zeros((4, 4), dtype=bool)
+    for place in places:
+        M[place] = True
     return M
 
 
 NONE = np.zeros((4, 4), dtype=bool)
 
 
-@pytest.mark.parametrize("value", [1.0, 0.3, -2.0])
-def test_a_pair_creates_only_if_both_its_parts_do(value):
-    K, P = matrix({(1, 0): value}), matrix({(2, 3): value})
-    reached, direct = reach(NONE, NONE, [(K, P)], True)
+def test_a_pair_creates_only_if_both_its_parts_do():
+    K, P = matrix((1, 0)), matrix((2, 3))
+    reached, direct = reach(NONE, NONE, [(K, P)], NONE, True)
     assert not reached.any() and not direct.any()
-    reached, direct = reach(NONE, NONE, [(K, matrix({(2, 0): value}))], True)
+    reached, direct = reach(NONE, NONE, [(K, matrix((2, 0)))], NONE, True)
     assert reached.tolist() == direct.tolist() == [True, True, False]
 
 
-@pytest.mark.parametrize("value", [1.0, 0.3])
-def test_a_pair_hops_where_its_first_part_does(value):
-    created = matrix({(1, 0): 1}).astype(bool)
-    K = matrix({(2, 1): value})
-    reached, direct = reach(NONE, created, [(K, matrix({}))], True)
+def test_a_pair_hops_where_its_first_part_does():
+    created, K = matrix((1, 0)), matrix((2, 1))
+    reached, direct = reach(NONE, created, [(K, NONE)], NONE, True)
     assert reached.tolist() == [True, True, False] and direct.tolist() == [True, False, False]
-    assert reach(NONE, created, [(matrix({}), K)], True)[0].tolist() == [True, False, False]
-    assert reach(NONE, created, [(matrix({}), K)], False)[0].tolist() == [True, True, False]
+    assert reach(NONE, created, [(NONE, K)], NONE, True)[0].tolist() == [True, False, False]
+    assert reach(NONE, created, [(NONE, K)], NONE, False)[0].tolist() == [True, True, False]
 
 
 def test_chains_of_hops_are_followed_to_their_end():
-    local = matrix({(2, 1): 1, (3, 2): 1}).astype(bool)
-    reached, direct = reach(local, matrix({(1, 0): 1}).astype(bool), [], False)
+    local = matrix((2, 1), (3, 2))
+    reached, direct = reach(local, matrix((1, 0)), [], NONE, False)
     assert reached.all() and direct.tolist() == [True, False, False]
-    reached, direct = reach(local, matrix({(1, 0): 1, (0, 3): 1}).astype(bool), [], False)
+    reached, direct = reach(local, matrix((1, 0), (0, 3)), [], NONE, False)
     assert direct.tolist() == [True, False, True]
 
 

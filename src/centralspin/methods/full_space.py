@@ -180,14 +180,15 @@ def _evolve(L: Any, rho: Any, task: Task) -> list[Any]:
         "atol": accuracy,
         "rtol": accuracy,
         "method": "vern9",
-        # Nothing controls the error of an interpolation over a step in which a pulse begins.
+        # Without interpolation, whose error nothing controls, a step ends at every stop and cannot pass over a pulse.
         "interpolate": task.problem.constant,
         "progress_bar": "",
         "nsteps": 1_000_000,
     }
     last = float(times[-1])
     breaks = {*breakpoints(factors(task.problem), last), *task.options.get("t_stops", ())}
-    solver = _started(L, rho, 0.0, options)
+    solver = qutip.MESolver(L, options=options)
+    solver.start(rho, 0.0)
     states = [rho] if times[0] == 0 else []
     for time in sorted({*times, *breaks}):
         if not 0 < time <= last:
@@ -198,17 +199,8 @@ def _evolve(L: Any, rho: Any, task: Task) -> list[Any]:
             raise ConvergenceError(f"The integration in time stopped: {error}") from None
         if time in times:
             states.append(rho)
-        if time in breaks:
-            solver = _started(L, rho, time, options)
         tell(task.progress, time / last, "the master equation")
     return states
-
-
-def _started(L: Any, rho: Any, time: float, options: dict[str, Any]) -> Any:
-    """A new solver: one that is started again would go on with the step that it took last."""
-    solver = qutip.MESolver(L, options=options)
-    solver.start(rho, time)
-    return solver
 
 
 def _too_large(problem: Problem) -> ArgumentError | None:

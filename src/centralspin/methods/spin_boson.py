@@ -137,10 +137,7 @@ class EmergentModel:
             return operator
         if moment.scaling > 0.5:
             return 0 * operator
-        # Powers of a are taken with more Fock states than are kept, so that none of their elements is cut off.
-        wide = qutip.tensor(qutip.qeye(1), qutip.destroy(cutoff + moment.power))
-        X = self.fluctuation(moment.operators[0], wide) ** moment.power
-        return qutip.tensor(A, qutip.Qobj(X.full()[:cutoff, :cutoff]))
+        return operator * self.fluctuation(moment.operators[0], a) ** moment.power
 
 
 def operators(model: CentralSpinModel, cutoff: int) -> tuple[Any, list[Any], Any]:

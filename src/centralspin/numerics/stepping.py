@@ -281,10 +281,12 @@ def integrate(
 
     for start, end in itertools.pairwise(stops):
         inside = (times > start) & (times <= end)
-        result = solve_ivp(
-            told, (start, end), v, "DOP853", t_eval=np.unique(np.r_[times[inside], end]), rtol=accuracy,
-            atol=accuracy, max_step=longest or math.inf, events=event,
-        )  # fmt: skip
+        # In the far tail of a pulse the error of a step may come out as 0/0; the step is then repeated.
+        with np.errstate(invalid="ignore"):
+            result = solve_ivp(
+                told, (start, end), v, "DOP853", t_eval=np.unique(np.r_[times[inside], end]), rtol=accuracy,
+                atol=accuracy, max_step=longest or math.inf, events=event,
+            )  # fmt: skip
         if result.status == 1:
             raise StoppedError(float(result.t_events[0][0]))
         if not result.success or not np.isfinite(result.y).all():

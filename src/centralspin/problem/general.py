@@ -18,6 +18,8 @@ from .checks import real_number
 from .collective import CollectiveModel
 from .moments import Moment, Reading
 
+#: Products of rates must stay within what a floating-point number can hold.
+LARGEST_RATE = 1e100
 #: A factor of a term: a number, or a function of the dimensionless time.
 Factor = float | Callable[[float], float]
 #: An operator with its factor: that of a Hamiltonian itself, that of a jump's dissipator.
@@ -34,7 +36,13 @@ class Function:
 
     def __call__(self, time: float) -> float:
         """Its value at a dimensionless time."""
-        return real_number(self.name, self.function(time / self.unit))
+        try:
+            value = self.function(time / self.unit)
+        except TypeError as error:
+            raise ArgumentError(
+                self.name, "be a number or a function of time", f"one that fails: {error}"
+            ) from error
+        return real_number(self.name, value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,9 +124,9 @@ def dimensionless(model: CollectiveModel) -> Problem:
         ]
         sizes += [_size(A) * _size(B) for A, B in (*s.couplings, *s.interactions)]
     largest = max(sizes)
-    if not math.isfinite(largest):
+    if not largest <= LARGEST_RATE:
         raise ArgumentError(
-            "model", "have rates whose size a floating-point number can hold", f"of size {largest}"
+            "model", f"have no rate above {LARGEST_RATE:g} (take another unit of time)", f"with {largest:g}"
         )
     unit = 4.0 ** round(math.log(largest, 4)) if largest > 0 else 1.0
     root = math.sqrt(unit)

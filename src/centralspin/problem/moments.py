@@ -158,7 +158,11 @@ class Arithmetic:
         self._one[0] = 1
 
     def __call__(self, moment: Moment) -> np.ndarray:
-        """The value of a moment, shape (orders, …)."""
+        """The value of a moment, shape (orders, …), real where the moment is."""
+        found = self._combined(moment)
+        return np.real(found) if moment.hermitian else found
+
+    def _combined(self, moment: Moment) -> np.ndarray:
         p = moment.power or 0
         if p == 0 or moment.about == self._about:
             return self._values[moment.key()]

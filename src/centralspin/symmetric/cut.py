@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import TruncationError
+from ..numerics.stationary import NotUniqueError
 from .space import box, count_box, grown, union
 
 #: The first cut, in the fluctuation regime and where mean field holds.
@@ -26,6 +27,8 @@ ALWAYS = 2
 FIRST_SLOPE = 1.0
 #: It is never taken to fall more slowly than this, so that the next cut stays in sight.
 LEAST_SLOPE = 0.05
+#: Up to this factor above the first cut a degenerate stationary state may be an accident of the cut.
+LARGEST_ACCIDENT = 2
 #: The next cut aims at this part of the tolerance.
 AIM = 0.3
 #: The cut grows at most by these factors (and 4) after the first run and after the others: errors fall more and more
@@ -140,14 +143,14 @@ def converge(
     fixed : int or None
         Use this cut whatever the error.
     memory : callable
-        From a number of states to the bytes a run takes.
+        From a cut to the bytes a run takes.
     memory_budget : float
         Bytes.
     """
     cut = first if fixed is None else fixed
     history: list[tuple[int, float]] = []
     while True:
-        if (needed := memory(shape.count(cut))) > memory_budget:
+        if (needed := memory(cut)) > memory_budget:
             miss = (
                 f", and the cut {history[-1][0]} before it is off by about {history[-1][1]:.2g}"
                 if history
@@ -159,7 +162,13 @@ def converge(
             )
         outer, inner = shape.sets(cut)
         complete = bool(inner.all())
-        outcome = run(outer, inner)
+        try:
+            outcome = run(outer, inner)
+        except NotUniqueError:  # a cut may be degenerate by accident, twice as large a one will not be
+            if complete or fixed is not None or cut > LARGEST_ACCIDENT * first:
+                raise
+            cut *= 2
+            continue
         difference = 0.0 if complete else outcome.difference
         difference = difference if math.isfinite(difference) else math.inf
         error = difference * lag(history, cut, difference)

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix, eye_array, kron
 
-from .basis import in_reference_basis, rounded
+from .basis import ROUND_OFF, in_reference_basis, rounded
 from .lift import Bath, Lift
 from .modes import Pattern, coupling_matrices, local_matrices
 from .readout import Readout
@@ -136,8 +136,11 @@ class Generator:
         found = []
         for i, (rows, columns, amplitudes, numbers, count) in enumerate(self._assembled):
             if not again:
-                values = amplitudes * coefficients[numbers]
-                matrix = coo_matrix((values, (rows, columns)), shape=(self.size, self.size)).tocsr()
+                values, shape = amplitudes * coefficients[numbers], (self.size, self.size)
+                matrix = coo_matrix((values, (rows, columns)), shape=shape).tocsr()
+                # What cancels must vanish: a row that holds nothing but round-off would pass for a slow one.
+                size = coo_matrix((np.abs(values), (rows, columns)), shape=shape).tocsr()
+                matrix.data[np.abs(matrix.data) < ROUND_OFF * size.data] = 0
             else:
                 if (template := self._templates[i]) is None:
                     keys, position = np.unique(rows * self.size + columns, return_inverse=True)

@@ -63,30 +63,44 @@ def pattern(site: Site, scaling: float, at_limit: bool) -> Pattern:
     if at_limit:
         condensed = 0.5 * (np.arange(len(local)) == 0)
         coupled = coupled & (np.add.outer(condensed, condensed) >= scaling)  # the power of N of b_μ†b_ν
-    pairs = [rounded(P) for P in in_reference_basis(site.equation.interactions, r)]
-    reached, direct = reach(local, coupled.any(axis=0), pairs, at_limit)
+    exchange = rounded(in_reference_basis(site.equation.exchange, r)) != 0
+    pairs = [rounded(P) != 0 for P in in_reference_basis(site.equation.interactions, r)]
+    reached, direct = reach(local, coupled.any(axis=0), pairs, exchange, at_limit)
     rates = np.abs(parts).max(axis=0)[1:, 1:]
     return Pattern(local, coupled, weigh(reached, direct, rates, site.count))
 
 
 def reach(
-    local: np.ndarray, exchanged: np.ndarray, pairs: list[np.ndarray], at_limit: bool
+    local: np.ndarray, exchanged: np.ndarray, pairs: list[np.ndarray], exchange: np.ndarray, at_limit: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which modes are ever reached, and which of them are exchanged directly with the condensate."""
-    created = exchanged[1:, 0].copy()
-    hops = local[1:, 1:] | exchanged[1:, 1:]
+    """Which modes are ever reached, and which of them are exchanged directly with the condensate.
+
+    Parameters
+    ----------
+    local, exchanged, exchange : ndarray of bool, shape (d², d²)
+        Where the site's own matrix, its couplings, and what interactions leave on a single site, are not zero.
+    pairs : list of ndarray of bool, shape (2, d², d²)
+        Where K and P of every interaction are not zero.
+    at_limit : bool
+        Whether N = ∞, where hops in which fewer condensates take part vanish.
+    """
+    single = local | exchanged if at_limit else local | exchanged | exchange
+    created = exchanged[1:, 0] if at_limit else exchanged[1:, 0] | exchange[1:, 0]
     for K, P in pairs:
-        # Two excitations at once, or one out of the condensate while another one hops.
-        K, P = K != 0, P != 0
-        if K[1:, 0].any() and P[1:, 0].any():
+        if K[1:, 0].any() and P[1:, 0].any():  # two excitations at once
             created = created | K[1:, 0] | P[1:, 0]
-        elif not at_limit:
-            hops = hops | (K | P)[1:, 1:] | P[1:, :1] | K[1:, :1]
-        hops = hops | K[1:, 1:]
     reached = created.copy()
-    for _ in range(len(reached)):
-        reached |= (hops & reached[None, :]).any(axis=1)
-    return reached, (created | exchanged[0, 1:]) & reached
+    while True:
+        further = reached | (single[1:, 1:] & reached).any(axis=1)
+        for K, P in pairs:
+            further = further | (K[1:, 1:] & reached).any(axis=1)
+            if (P[0, 1:] & reached).any():  # one hops back into the condensate while another one leaves it
+                further = further | K[1:, 0]
+            if not at_limit and reached.any():
+                further = further | K[1:, 0] | P[1:, 0] | (P[1:, 1:] & reached).any(axis=1)
+        if (further == reached).all():
+            return reached, (created | exchanged[0, 1:]) & reached
+        reached = further
 
 
 def weigh(reached: np.ndarray, direct: np.ndarray, rates: np.ndarray, count: float) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConvergenceError
-from ..numerics.stationary import DIRECT, StationarySolver
+from ..numerics.stationary import StationarySolver
 from ..numerics.stepping import Stepper
 
 #: After so many steps, and with so many to go, the stationary state is sought, to read the rest of the times from it.
@@ -20,8 +20,11 @@ SETTLED = 1e-2
 class Settling:
     """Finds out, in a long evolution, that the state has become stationary."""
 
-    def __init__(self, L: Any, generator: Any, mask: np.ndarray, times: np.ndarray, tolerance: float) -> None:
-        self._L, self._generator, self._mask, self._tolerance = L, generator, mask, tolerance
+    def __init__(
+        self, L: Any, rows: Any, generator: Any, mask: np.ndarray, times: np.ndarray, tolerance: float
+    ) -> None:
+        self._L, self._rows, self._generator, self._mask = L, rows, generator, mask
+        self._tolerance = tolerance
         self._span = float(times[-1])
         self._rest: np.ndarray | None = None
         self._open = True
@@ -47,7 +50,8 @@ class Settling:
             try:
                 solver = StationarySolver(
                     self._L[index][:, index], np.eye(1, len(index))[0], 1e-3 * self._tolerance,
-                    blocks=None if blocks is None else blocks[index], check=len(index) <= DIRECT,
+                    blocks=None if blocks is None else blocks[index],
+                    readout=self._rows[:, index],
                 )  # fmt: skip
                 rest = np.zeros(len(keep))
                 rest[index] = solver.stationary(column[index])

@@ -12,7 +12,7 @@ from scipy.linalg import null_space
 from scipy.sparse import bmat, csr_matrix, eye_array
 
 from ..errors import ArgumentError
-from ..numerics.stationary import DIRECT, NotUniqueError, StationarySolver
+from ..numerics.stationary import NotUniqueError, StationarySolver
 from ..numerics.stepping import evolve_linear, integrate
 from ..problem.general import Problem, Task
 from ..problem.moments import Moment, Reading
@@ -23,6 +23,7 @@ from .modes import align, pattern
 from .readout import Readout
 from .settling import Settling, columns, masks
 from .site import NOTHING, Compiled, Equation
+from .space import count_box
 
 ABOUT = "reference"
 OPTIONS = frozenset({"cut", "memory_budget", "t_stops"})
@@ -96,16 +97,24 @@ class Solver:
             return dark_modes.RotatedGenerator(self.compiled, self._modes, occupations, self.orders)
         return Generator(self.compiled, self.patterns, occupations, self.orders)
 
-    def entries(self) -> float:
-        """About how many entries a row of the generator has, before those at the same place are added."""
-        compiled = self.compiled
-        total = float(np.count_nonzero(compiled.central.matrices)) / compiled.basis.size
+    def entries(self, cut: int) -> float:
+        """About how many entries a row of the generator has at a cut, before those at the same place are added.
+
+        A quantum can only hop out of a mode that holds one, and into a mode that has room.
+        """
+        compiled, size = self.compiled, self.compiled.basis.size
+        whole = count_box(self.shape.weights, self.shape.sizes, cut)
+        total = float(np.count_nonzero(compiled.central.matrices)) / size
         for site, known in zip(compiled.sites, self.patterns, strict=True):
-            total += np.count_nonzero(known.local)
-            total += sum(
-                np.count_nonzero(C) * np.count_nonzero(coupled) / compiled.basis.size
-                for (C, *_), coupled in zip(site.couplings, known.coupled, strict=True)
-            )
+            part = {
+                w: count_box(self.shape.weights, self.shape.sizes, cut - w) / whole if 0 < w <= cut else 0.0
+                for w in np.unique(known.weights).tolist()
+            }
+            held = np.array([1.0, *(part[w] for w in known.weights.tolist())])
+            share = np.where(np.arange(len(held)) == 0, held[:, None], held)  # (to, source)
+            total += float((known.local * share).sum())
+            for (C, *_), coupled in zip(site.couplings, known.coupled, strict=True):
+                total += float((coupled * share).sum()) * np.count_nonzero(C) / size
         return total
 
     def solve(self) -> tuple[np.ndarray, dict[str, Any], float]:
@@ -113,10 +122,13 @@ class Solver:
         task, compiled = self.task, self.compiled
         regime = "mean field" if compiled.problem.scaling >= 1 else "fluctuations"
 
-        def memory(states: int) -> float:
-            of_unknown = BYTES_PER_UNKNOWN + BYTES_PER_ENTRY * self.entries()
-            return states * compiled.basis.size * of_unknown * len(self.orders)
+        def memory(cut: int) -> float:
+            of_unknown = BYTES_PER_UNKNOWN + BYTES_PER_ENTRY * self.entries(cut)
+            return self.shape.count(cut) * compiled.basis.size * of_unknown * len(self.orders)
 
+        first, fixed = FIRST_CUT[regime], task.options.get("cut")
+        if task.times is None and fixed is not None and fixed > first:
+            self._stationary(*self.shape.sets(first))  # small enough to establish that the state is unique
         step: Callable[[np.ndarray, np.ndarray], Outcome]
         step = self._stationary if task.times is None else self._moving if compiled.moving else self._steady
         found: Converged = converge(
@@ -124,8 +136,8 @@ class Solver:
             step,
             task.tolerance,
             1 - INTEGRATION,
-            FIRST_CUT[regime],
-            task.options.get("cut"),
+            first,
+            fixed,
             memory,
             task.options.get("memory_budget", MEMORY_BUDGET),
         )
@@ -174,7 +186,7 @@ class Solver:
         states, _ = evolve_linear(
             L, start, times, eye_array(len(start), format="csr")[used], INTEGRATION * task.tolerance,
             masks(mask),
-            Settling(L, generator, mask, times, task.tolerance) if len(self.orders) == 1 else None, task.progress,
+            Settling(L, rows, generator, mask, times, task.tolerance) if len(self.orders) == 1 else None, task.progress,
         )  # fmt: skip
         return self._outcome(states, rows[:, used].toarray(), generator.size)
 
@@ -256,7 +268,8 @@ class Solver:
                 solver = StationarySolver(
                     L[0], np.eye(1, len(index))[0], INTEGRATION * task.tolerance,
                     blocks=None if blocks is None else blocks[index], slowest=self.slowest(),
-                    check=len(index) <= DIRECT, progress=task.progress,
+                    readout=rows[: len(task.moments), : generator.size][:, index],
+                    progress=task.progress,
                 )  # fmt: skip
                 states = [solver.stationary()]
             except NotUniqueError as error:
