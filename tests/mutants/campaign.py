@@ -272,6 +272,9 @@ def judge_all(chosen: list[Fault], sight: Sight, processes: int) -> Iterator[tup
     try:
         for done in as_completed([pool.submit(work, fault) for fault in chosen]):
             yield done.result()
+    except BaseException:
+        stop()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
         while not rooms.empty():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
+import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ import pytest
 SOURCE = os.environ["SIGHT_SOURCE"]
 RECORD = os.environ.get("SIGHT_RECORD")
 SELECT = os.environ.get("SIGHT_SELECT")
+#: Bytes that a run with a fault may take; a fault that takes more is noticed by that.
+MEMORY = 8 * 2**30
 
 
 class Record:
@@ -102,6 +105,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if RECORD:
         config.pluginmanager.register(Record(RECORD))
     if SELECT:
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         config.pluginmanager.register(Select(SELECT))
 
 

@@ -66,7 +66,7 @@ class FullSpace:
     def place(self, operator: np.ndarray, k: int) -> Any:
         """An operator of subsystem k, 0 being the central one, on the whole space."""
         factors = [qutip.qeye(d) for d in self.dimensions]
-        factors[k] = qutip.Qobj(operator)
+        factors[k] = qutip.Qobj(operator).to("csr")  # early versions make dense products of dense ones
         return qutip.tensor(factors)
 
     def total(self, operator: np.ndarray, site_class: int) -> Any:

@@ -110,12 +110,12 @@ class EmergentModel:
         central = self.problem.central
         one, local = qutip.qeye(central.dimension), qutip.qeye(cutoff)
         a = qutip.tensor(one, qutip.destroy(cutoff))
-        H = qutip.tensor(qutip.Qobj(hamiltonian(central)), local) + self.frequency * a.dag() * a
+        H = qutip.tensor(sparse(hamiltonian(central)), local) + self.frequency * a.dag() * a
         for A, B, f in self.problem.classes[0].couplings:
-            part = at(f, 0.0) * qutip.tensor(qutip.Qobj(A), local) * self.fluctuation(B, a)
+            part = at(f, 0.0) * qutip.tensor(sparse(A), local) * self.fluctuation(B, a)
             H += part if is_hermitian(A) and is_hermitian(B) else part + part.dag()
         rates = [(self.loss, a), (self.pump, a.dag())]
-        rates += [(at(f, 0.0), qutip.tensor(qutip.Qobj(J), local)) for J, f in central.jumps]
+        rates += [(at(f, 0.0), qutip.tensor(sparse(J), local)) for J, f in central.jumps]
         return H, [math.sqrt(rate) * J for rate, J in rates if rate > 0], a
 
     def fluctuation(self, B: np.ndarray, a: Any) -> Any:
@@ -145,6 +145,11 @@ def operators(model: CentralSpinModel, cutoff: int) -> tuple[Any, list[Any], Any
     emergent, unit = _of_paper(model)
     H, jumps, a = emergent.operators(cutoff)
     return unit * H, [math.sqrt(unit) * J for J in jumps], a
+
+
+def sparse(operator: np.ndarray) -> Any:
+    """An operator of QuTiP that stays sparse beside the boson's; early versions make dense products of dense ones."""
+    return qutip.Qobj(operator).to("csr")
 
 
 def thermal_state(model: CentralSpinModel, cutoff: int) -> Any:
