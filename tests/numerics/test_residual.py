@@ -17,10 +17,9 @@ def test_a_residual_that_is_no_round_off_is_refused():
     np.testing.assert_allclose(L @ v, 0, atol=1e-15)
     right = solver._bordered @ v
     assert solver._checked(v, right) is v
-    for off in (1e-13, 1e-10):
-        solver._checked(v + off, right)
-    for off in (1e-8, 1e-6, 1e-3, np.nan):
-        with pytest.raises(NotUniqueError, match="residual"):
+    solver._checked(v + 1e-13, right)
+    for off in (1e-10, 1e-6, 1e-3, np.nan):
+        with pytest.raises(NotUniqueError, match="not unique"):
             solver._checked(v + off, right)
     large = 1e6 * v
-    solver._checked(large + 1e-5, solver._bordered @ large)  # relative to the size of the solution
+    solver._checked(large + 1e-7, solver._bordered @ large)  # relative to the size of the solution
