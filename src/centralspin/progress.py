@@ -51,7 +51,7 @@ class Progress:
             self._bar = tqdm(
                 total=1.0, leave=False, bar_format="{desc}: {percentage:3.0f} %|{bar}| {elapsed}"
             )
-        self._bar.set_description(what, refresh=False)
+        self._bar.set_description_str(what, refresh=False)
         self._bar.n = fraction
         self._bar.refresh()
 

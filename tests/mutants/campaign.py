@@ -227,6 +227,8 @@ def run(fault: Fault, tests: Mapping[str, float], room: Path, home: Path = REPOS
         shutil.rmtree(copy)
     shutil.copytree(LIBRARY, copy, ignore=shutil.ignore_patterns("__pycache__"))
     faulty = fault.plant((LIBRARY / fault.file).read_text(encoding="utf-8"))
+    if faulty.splitlines()[fault.number - 1].strip() != fault.becomes:
+        raise RuntimeError(f"{fault.file} has changed since the campaign began; start it again.")
     (copy / fault.file).write_text(faulty, encoding="utf-8")
     select, log = room / "select.json", room / "log"
     now, hung = select.with_suffix(".now"), select.with_suffix(".hung")

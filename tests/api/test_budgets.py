@@ -1,0 +1,63 @@
+"""Do budgets hold to the last unit, and does the bar show how far a computation is?"""
+
+import re
+
+import pytest
+from conftest import PAPER
+
+from centralspin import ArgumentError, BudgetError, TruncationError, evolve, progress
+from centralspin.progress import Progress
+
+
+def test_no_budget_is_too_small_to_be_asked_for():
+    with pytest.raises(TruncationError, match="memory budget of 0 GB"):
+        evolve(PAPER, [0.0, 1.0], memory_budget=0)
+    with pytest.raises(BudgetError):
+        evolve(PAPER, [0.0, 1.0], time_budget=0)
+    for name in ("memory_budget", "time_budget"):
+        with pytest.raises(ArgumentError, match=f"`{name}` must be"):
+            evolve(PAPER, [0.0, 1.0], **{name: -1e-9})
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still until it is moved."""
+
+    class Clock:
+        now = 100.0
+
+    monkeypatch.setattr(progress.time, "monotonic", lambda: Clock.now)
+    return Clock
+
+
+def test_what_cannot_be_done_in_time_is_refused_at_once(clock):
+    told = Progress(time_budget=10.0, show=False)
+    clock.now += 4.0
+    assert told.seconds == 4.0
+    told.expect(2.0, 3.0, "it")  # 4 + 2·3 s is just in time
+    with pytest.raises(BudgetError, match=r"it would take about 6\.2 s more"):
+        told.expect(2.0, 3.1, "it")
+    told(0.5, "it")
+    clock.now += 6.0
+    told(0.5, "it")
+    clock.now += 0.1
+    with pytest.raises(BudgetError, match="10 s is used up: it is 50 % done"):
+        told(0.5, "it")
+
+
+def test_the_bar_is_quiet_at_first_and_then_says_how_far(clock, capsys):
+    told = Progress(show=True)
+    clock.now += progress.QUIET / 2
+    told(0.1, "stepping")
+    assert capsys.readouterr().err == ""
+    clock.now += progress.QUIET
+    told(0.25, "stepping")
+    told(0.75, "stepping")
+    shown = [int(p) for p in re.findall(r"stepping: +(\d+) %", capsys.readouterr().err)]
+    assert shown[0] in (0, 25) and shown[-1] == 75
+    told.close()
+    told.close()
+    hidden = Progress(show=False)
+    clock.now += 10 * progress.QUIET
+    hidden(0.5, "stepping")
+    assert "stepping" not in capsys.readouterr().err
