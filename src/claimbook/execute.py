@@ -186,6 +186,12 @@ def in_a_sentence(error: OSError) -> BookError:
     return BookError(f"The operating system refused: {error.strerror or error}{where}{advice}.")
 
 
+def say(line: str) -> None:
+    """Print a line in one piece: `print` writes its end separately, where another chapter's line may come between."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def stamp_of(book: Book, name: str) -> dict[str, Any]:
     """Return what is recorded with a chapter's last execution; nothing if there is none."""
     path = book.executed(name)
@@ -218,7 +224,7 @@ def execute_book(book: Book, jobs: int | None = None) -> list[str]:
     stamps = {name: stamp_of(book, name) for name in digests}
     stale = [name for name in digests if stamps[name].get("digest") != digests[name]]
     if len(digests) > len(stale):
-        print(f"{len(digests) - len(stale)} of {len(digests)} chapters are unchanged.", flush=True)
+        say(f"{len(digests) - len(stale)} of {len(digests)} chapters are unchanged.")
     # The longest first, so that none is left over at the end; what never ran goes by the length of its code.
     guess = {
         name: stamps[name].get("seconds") or 1e-3 * sum(len(cell.source) for cell in book.read(name).cells)
@@ -227,7 +233,7 @@ def execute_book(book: Book, jobs: int | None = None) -> list[str]:
     kernels, failures = Kernels(book), []
 
     def run(name: str) -> float:
-        print(f"{name}: started", flush=True)
+        say(f"{name}: started")
         try:
             return execute_notebook(kernels, name, book.executed(name), stamp={"digest": digests[name]})
         except OSError as error:
@@ -244,9 +250,9 @@ def execute_book(book: Book, jobs: int | None = None) -> list[str]:
                 name, error = running[future], future.exception()
                 if isinstance(error, BookError):
                     failures.append(str(error))
-                    print(failures[-1].splitlines()[0], flush=True)  # the whole is told at the end
+                    say(failures[-1].splitlines()[0])  # the whole is told at the end
                 else:
-                    print(f"{name}: {future.result():.1f} s, {count} of {len(stale)}", flush=True)
+                    say(f"{name}: {future.result():.1f} s, {count} of {len(stale)}")
         except BaseException:
             for future in running:
                 future.cancel()

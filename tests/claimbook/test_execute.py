@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -86,6 +87,19 @@ def test_a_failure_is_told_and_the_others_run(tmp_path: Path, capfd: pytest.Capt
     capfd.readouterr()
     assert execute_book(book) == []
     assert capfd.readouterr().out.strip() == "2 of 2 chapters are unchanged."
+
+
+def test_lines_of_chapters_that_run_side_by_side_stay_whole(capfd: pytest.CaptureFixture[str]) -> None:
+    """More threads than processors, and lines long enough for a switch between a line and its end."""
+    lines = [f"{name}: " + name * 2000 for name in "abcdefgh"]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(len(lines)) as pool:
+            list(pool.map(execute.say, lines * 100))
+    finally:
+        sys.setswitchinterval(interval)
+    assert sorted(capfd.readouterr().out.splitlines()) == sorted(lines * 100)
 
 
 def test_full_disk_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
