@@ -18,7 +18,9 @@ FLOORS = (
     ("symmetric",),
     ("methods",),
     ("theory",),
-    ("api", "__init__"),
+    ("question",),
+    ("state",),
+    ("responses", "api", "__init__"),
 )
 #: Independent routes to the same numbers: they share the problem with the method they check, and nothing else.
 WITNESSES = ("full_space", "dicke", "spin_boson")

@@ -7,6 +7,7 @@ from .problem.collective import CollectiveModel, Sites, collective_model
 from .problem.moments import Moment
 from .problem.observables import OBSERVABLES
 from .question import METHODS
+from .responses import correlation, eigenvalues, gap, spectrum
 from .result import Expansion, Stationary, Trajectory, corrected
 from .state import State
 from .symmetric.lift import Bath, Lift
@@ -37,8 +38,12 @@ __all__ = [
     "central_states",
     "collective_model",
     "corrected",
+    "correlation",
+    "eigenvalues",
     "evolve",
     "expand",
+    "gap",
     "liouvillian",
+    "spectrum",
     "steady_state",
 ]

@@ -51,15 +51,15 @@ class Shape:
         The modes that readouts need.
     power : int
         Up to how many quanta they need.
-    start : ndarray, optional
-        Occupations that the initial state has, to be kept at every cut.
+    start : callable, optional
+        From a cut to the occupations that the initial state has at it, all of which are kept.
     """
 
     weights: list[np.ndarray]
     sizes: list[float]
     needed: list[np.ndarray]
     power: int
-    start: np.ndarray | None = None
+    start: Callable[[int], np.ndarray] | None = None
 
     @property
     def kept(self) -> np.ndarray:
@@ -76,7 +76,7 @@ class Shape:
             if heaviest * quanta > cut:  # otherwise they are in the box
                 parts.append(box(modes, self.sizes, quanta))
         if self.start is not None:
-            parts.append(self.start)
+            parts.append(self.start(cut))
         class_of = np.repeat(np.arange(len(self.weights)), [len(w) for w in self.weights])
         return grown(union(parts), np.flatnonzero(self.kept), class_of, self.sizes)
 
@@ -130,7 +130,7 @@ class Converged:
 
 def converge(
     shape: Shape,
-    run: Callable[[np.ndarray, np.ndarray], Outcome],
+    run: Callable[[int, np.ndarray, np.ndarray], Outcome],
     tolerance: float,
     share: float,
     first: int,
@@ -144,7 +144,7 @@ def converge(
     ----------
     shape : Shape
     run : callable
-        From the outer set and which of its states belong to the inner one to the outcome.
+        From the cut, the outer set, and which of its states belong to the inner one, to the outcome.
     tolerance : float
         What was asked for.
     share : float
@@ -174,14 +174,14 @@ def converge(
         outer, inner = shape.sets(cut)
         complete = bool(inner.all())
         try:
-            outcome = run(outer, inner)
+            outcome = run(cut, outer, inner)
+            complete = complete and outcome.difference == 0  # an initial state may be known at some cut only
         except NotUniqueError:  # a cut may be degenerate by accident, twice as large a one will not be
             if complete or fixed is not None or cut > LARGEST_ACCIDENT * first:
                 raise
             cut *= 2
             continue
-        difference = 0.0 if complete else outcome.difference
-        difference = difference if math.isfinite(difference) else math.inf
+        difference = outcome.difference if math.isfinite(outcome.difference) else math.inf
         error = difference * lag(history, cut, difference)
         if complete or error <= share * tolerance or fixed is not None:
             return Converged(outcome, cut, error, complete)
