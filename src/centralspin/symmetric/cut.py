@@ -89,7 +89,7 @@ class Shape:
             for c, (w, of_class) in enumerate(
                 zip(self.weights, modes, strict=True)
             ):  # one quantum in another mode
-                others = np.count_nonzero(w) - int(of_class.sum())
+                others = int(np.count_nonzero(w)) - int(of_class.sum())
                 room = [size - (i == c) for i, size in enumerate(self.sizes)]
                 total += others * count_box(modes, room, quanta)
         return total
