@@ -77,19 +77,13 @@ class Shape:
         two of them hold, so that the number is up to three times too large at cuts at which they matter.
         """
         total = 1
-        for heaviest in np.unique(np.concatenate(self.weights)[self.kept]).tolist():
-            held, lighter = (
-                [np.where(w < most, w, 0) for w in self.weights] for most in (heaviest + 1, heaviest)
-            )
-            total += count_box(held, self.sizes, cut + heaviest) - count_box(
-                lighter, self.sizes, cut + heaviest
-            )
+        for w in np.unique(np.concatenate(self.weights)[self.kept]).tolist():
+            up_to_it, below = ([np.where(v < end, v, 0) for v in self.weights] for end in (w + 1, w))
+            total += count_box(up_to_it, self.sizes, cut + w) - count_box(below, self.sizes, cut + w)
         for modes, quanta in self._beyond(cut):
             total += count_box(modes, self.sizes, quanta + 1)
-            for c, (w, of_class) in enumerate(
-                zip(self.weights, modes, strict=True)
-            ):  # one quantum in another mode
-                others = int(np.count_nonzero(w)) - int(of_class.sum())
+            for c, (v, of_class) in enumerate(zip(self.weights, modes, strict=True)):
+                others = int(np.count_nonzero(v)) - int(of_class.sum())  # one quantum in one of them
                 room = [size - (i == c) for i, size in enumerate(self.sizes)]
                 total += others * count_box(modes, room, quanta)
         return total
