@@ -27,7 +27,8 @@ PAPER = {"g0": 4, "sizes": (6, 10)}
 
 def write(folder: Path, *claims: dict) -> Path:
     path = folder / "claims.yml"
-    path.write_text(yaml.safe_dump({"chapters": CHAPTERS, "claims": list(claims)}), encoding="utf-8")
+    content = {"parameters": {"g0": {"symbol": "g₀"}}, "chapters": CHAPTERS, "claims": list(claims)}
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return path
 
 
@@ -104,10 +105,11 @@ def test_verdicts_at_other_parameters(tmp_path: Path, capsys: pytest.CaptureFixt
         ledger.check("always", 7)
     assert [record["holds"] for record in ledger.records.values()] == [None, None, True, False]
     assert capsys.readouterr().out.splitlines() == [
-        "– not applicable (g0 = 2.0) | verified | Eq. (1) | the thing: paper: -1, here: 7 [a.b]",
-        "– not applicable (g0 = 2.0) | corrected | Eq. (1) | the thing: paper: at most 0.5, here: 0.25 [limit]",
-        "✓ also holds here (g0 = 2.0) | beyond the paper | Eq. (1) | the thing: -1, must be within 0.01 of -1 [too]",
-        "✗ fails here (g0 = 2.0) | verified | Eq. (1) | the thing: 7, must be within 0.01 of -1 [always]",
+        "This run differs from the paper: g₀ = 2 (paper: 4).",
+        "– not applicable | verified | Eq. (1) | the thing: paper: -1, here: 7 [a.b]",
+        "– not applicable | corrected | Eq. (1) | the thing: paper: at most 0.5, here: 0.25 [limit]",
+        "✓ also holds here | beyond the paper | Eq. (1) | the thing: -1, must be within 0.01 of -1 [too]",
+        "✗ fails here | verified | Eq. (1) | the thing: 7, must be within 0.01 of -1 [always]",
     ]
 
 
@@ -115,9 +117,9 @@ def test_skipped_where_it_cannot_run(tmp_path: Path, capsys: pytest.CaptureFixtu
     path = write(tmp_path, CLAIM)
     elsewhere = Ledger("one", PAPER | {"g0": 2.0}, path=path)
     elsewhere.skip("a.b", "eight spins at most")
-    assert (
-        capsys.readouterr().out == "– skipped: eight spins at most | verified | Eq. (1) | the thing [a.b]\n"
-    )
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "– skipped: eight spins at most | verified | Eq. (1) | the thing [a.b]"
+    ]
     record = elsewhere.records["a.b"]
     assert (record["measured"], record["holds"], record["skipped"]) == (None, None, "eight spins at most")
     with pytest.raises(LedgerError, match="must be checked once, but is checked again"):
@@ -199,5 +201,5 @@ def test_malformed_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="must be valid YAML"):
         read_claims(path)
     path.write_text("statements: []", encoding="utf-8")
-    with pytest.raises(LedgerError, match="`chapters` and `claims` and no other"):
+    with pytest.raises(LedgerError, match="`parameters`, `chapters` and `claims` and no other"):
         read_claims(path)
