@@ -10,6 +10,7 @@ import ast
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import nbformat
 import yaml
@@ -144,33 +145,34 @@ def kept_values(notebook: nbformat.NotebookNode) -> dict[str, str]:
     return found
 
 
-def setup_cell(claims: str, packages: str, repository: str) -> nbformat.NotebookNode:
+def setup_cell(claims: str, package: str, repository: str) -> nbformat.NotebookNode:
     """Return the first cell: it installs what is missing, and brings the chapter's claims along."""
-    missing = (
-        f'    %pip install --quiet "{packages} @ git+{repository}"'
+    install = (
+        f'    %pip install --quiet "{package}[notebook] @ git+{repository}"'
         if repository
-        else f"    raise SystemExit(\n        "
-        f"\"This notebook needs {packages}: run `%pip install 'FOLDER[notebook]'` with the folder of its repository\"\n"
-        "    ) from None"
+        else f"""    raise ImportError(
+        "This notebook needs the package {package}: "
+        "run `%pip install 'FOLDER[notebook]'` with the folder of its repository."
+    ) from None"""
     )
-    name = packages.partition("[")[0]
     source = f"""#@title Set-up: run this first
 try:
-    import {name}, claimbook
+    import {package}, claimbook
 except ImportError:
-{missing}
-    import {name}, claimbook
+{install}
 
+import claimbook
+
+# What this chapter claims; each is checked below.
 claimbook.carry(r\"\"\"
 {claims.strip()}
-\"\"\")  # the claims that this chapter checks"""
+\"\"\")"""
     metadata = {"tags": ["hide-input"], "jupyter": {"source_hidden": True}, "cellView": "form"}
     return nbformat.v4.new_code_cell(source, metadata=metadata)
 
 
-def own_claims(text: str, chapter: str) -> str:
+def own_claims(content: Mapping[str, Any], chapter: str) -> str:
     """Return the part of a ledger's file that one chapter needs, as YAML in characters that every editor keeps."""
-    content = yaml.safe_load(text)
     entry = content["chapters"][chapter] or {}
     own = {
         name: value
@@ -179,7 +181,7 @@ def own_claims(text: str, chapter: str) -> str:
     }
     claims = [claim for claim in content["claims"] or [] if claim["chapter"] == chapter]
     part = {"parameters": own, "chapters": {chapter: entry}, "claims": claims}
-    return yaml.safe_dump(part, sort_keys=False, allow_unicode=True, width=100)
+    return yaml.safe_dump(part, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
 
 
 def portable(

@@ -8,6 +8,7 @@ from typing import Any
 
 import nbformat
 import pybtex.database
+import yaml
 from docutils import nodes
 from sphinx.application import Sphinx
 
@@ -62,16 +63,15 @@ def write_notebooks(app: Sphinx, exception: Exception | None) -> None:
         return
     known = executed(app)
     site = Path(app.outdir)
-    claims = known.book.claims.read_text("utf-8") if known.book.claims.exists() else ""
+    content = yaml.load(known.book.claims.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    repository = known.book.repository()
     written = links(app)
     for page, notebook in known.notebooks.items():
         name = Path(page).name
         changed = changed_in(notebook, known.settings)
         text = Text(kept_values(notebook), written, known.settings.source, bool(changed))
         first = (
-            setup_cell(
-                own_claims(claims, name), f"{known.settings.library}[notebook]", known.book.repository()
-            )
+            setup_cell(own_claims(content, name), known.settings.library, repository)
             if name in known.chapters
             else None
         )
