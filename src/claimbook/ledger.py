@@ -314,7 +314,7 @@ class Ledger:
         Name of the chapter, as the file lists it.
     namespace : mapping, optional
         Where the chapter's parameters are found by name, `globals()` in a notebook. Where one differs from the
-        file's, claims that hold for the source's parameters only are reported as not applicable.
+        file's, claims about the source's parameters cannot fail: they also hold, or differ.
     path : str or Path
         The YAML file; not looked for if `carry` has been called.
 
@@ -387,7 +387,8 @@ class Ledger:
         claim = self._claim(id)
         value = _scalar(measured, boolean=claim.relation == "true")
         applicable = claim.holds_for == "any" or not self.changed
-        holds = evaluate(claim, value) if applicable else None
+        # What is claimed for the source's parameters only cannot fail at others, but it may hold there as well.
+        holds = evaluate(claim, value) or (False if applicable else None)
         self.records[id] = record = make_record(claim, value, holds)
         _show(record, claim, bool(self.changed), self._settings)
         if holds is False and os.environ.get(RECORD_ONLY) != "record":
@@ -500,7 +501,7 @@ def _show(record: dict[str, Any], claim: Claim, changed: bool, settings: Setting
     if "skipped" in record:
         verdict, before, after = f"– skipped: {record['skipped']}", "", ""
     elif record["holds"] is None:
-        verdict = "– not applicable"
+        verdict = "– differs here"
         before, after = f": {settings.source}: {claim.expectation}, here: ", ""
     else:
         verdict = "✓ " if record["holds"] else "✗ "
@@ -542,5 +543,6 @@ def _display(text: str, markup: str, record: dict[str, Any]) -> None:
 
 
 def _markup(text: str) -> str:
-    r"""Escape text for HTML and write its ``$mathematics$`` as ``\(…\)``, which every viewer typesets."""
-    return re.sub(r"\$([^$]+)\$", r"\\(\1\\)", html.escape(text))
+    r"""Escape text for HTML; write ``$mathematics$`` as ``\(…\)``, which every viewer typesets, and code as code."""
+    text = re.sub(r"\$([^$]+)\$", r"\\(\1\\)", html.escape(text))
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", text)

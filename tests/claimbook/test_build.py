@@ -78,10 +78,10 @@ def test_chapter_with_other_parameters(book: Book) -> None:
     (folder,) = (book.build / "chapters").iterdir()
     text = re.sub(r"<[^>]*>", "", (folder / "one.html").read_text(encoding="utf-8"))
     assert folder.name == "one_size=7"
-    assert "started; it took " in output and re.search(r"about \d[\d.]* s is expected now", output)
+    assert "started; it took " in output and re.search(r"about \d[\d.]* (s|min) is expected now", output)
     assert "This run differs from the sketch: ℓ = 7 (sketch: 1)." in text
     assert text.count("(sketch: 1)") == 1, "told once"
-    assert "Chapter one (ℓ = 7)" in text and "– not applicable" in text
+    assert "Chapter one (ℓ = 7)" in text and "– differs here" in text
     assert re.search(r"At the sketch.s parameters\s+It is one\.", text)
     assert "At the" not in page(book, "one"), "the book's own page says it without a box"
     assert re.search(r"size: sketch: 1, here: 7\b", text)

@@ -103,11 +103,11 @@ def test_verdicts_at_other_parameters(tmp_path: Path, capsys: pytest.CaptureFixt
         ledger.check(name, value)
     with pytest.raises(ClaimFailed):
         ledger.check("always", 7)
-    assert [record["holds"] for record in ledger.records.values()] == [None, None, True, False]
+    assert [record["holds"] for record in ledger.records.values()] == [None, True, True, False]
     assert capsys.readouterr().out.splitlines() == [
         "This run differs from the paper: g₀ = 2 (paper: 4).",
-        "– not applicable | verified | Eq. (1) | the thing: paper: -1, here: 7 [a.b]",
-        "– not applicable | corrected | Eq. (1) | the thing: paper: at most 0.5, here: 0.25 [limit]",
+        "– differs here | verified | Eq. (1) | the thing: paper: -1, here: 7 [a.b]",
+        "✓ also holds here | corrected | Eq. (1) | the thing: 0.25, must be at most 0.5 [limit]",
         "✓ also holds here | beyond the paper | Eq. (1) | the thing: -1, must be within 0.01 of -1 [too]",
         "✗ fails here | verified | Eq. (1) | the thing: 7, must be within 0.01 of -1 [always]",
     ]

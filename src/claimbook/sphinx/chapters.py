@@ -52,8 +52,8 @@ class ChapterInfo(LedgerDirective):
 def warning(changed: list[dict[str, str]], source: str) -> nodes.Node:
     """Return the box that a page at other parameters begins with."""
     text = (
-        f"{differs(changed, source)} Numbers, figures and verdicts are those of this run. What is claimed for any "
-        f"parameters is checked here too; of the rest the verdict gives the {source}'s number beside this one."
+        f"{differs(changed, source)} Numbers, figures and verdicts are those of this run. A claim that is made for "
+        f"any parameters must hold here too; one about the {source}'s own also holds, or gives both numbers."
     )
     title = nodes.title(text=f"Not the {source}'s parameters")
     return nodes.admonition("", title, nodes.paragraph(text=text), classes=["warning", "other-parameters"])

@@ -7,6 +7,7 @@ Before any page is read, the executions are brought up to date (`make book` has 
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -100,17 +101,35 @@ def show(app: Any) -> None:
     known = executed(app)
     readers = {}
     for page, path in known.paths.items():
-        given = {"executed": str(path), "config": app.env.myst_config, "references": known.single}
+        given = {
+            "executed": str(path),
+            "config": app.env.myst_config,
+            "references": known.single,
+            "source": known.book.source,
+        }
         readers[f"/{page}.md"] = (f"{__name__}.read", given, False)
     app.env.mystnb_config = app.env.mystnb_config.copy(custom_formats=readers)
 
 
-def read(text: str, executed: str, config: MdParserConfig, references: bool) -> nbformat.NotebookNode:
+def title(folder: Path, page: str) -> str:
+    """Return the title of a page, as its source writes it."""
+    found = re.search(r"^# (.*)$", Path(folder, f"{page}.md").read_text("utf-8"), flags=re.MULTILINE)
+    return found[1] if found else page
+
+
+def read(
+    text: str, executed: str, config: MdParserConfig, references: bool, source: Path
+) -> nbformat.NotebookNode:
     """Read a chapter and give it its outputs; a page that stands alone lists what it cites."""
     notebook = read_myst_markdown_notebook(text, config=config, add_source_map=True)
     lines = notebook.metadata.pop("source_map")
     for cell, line in zip(notebook.cells, lines, strict=True):
         cell["line"] = line
+    if references:  # a page that stands alone, where the other chapters cannot be linked
+        for cell in notebook.cells:
+            cell.source = re.sub(
+                r"\{doc\}`([\w-]+)`", lambda found: f"*{title(source, found[1])}*", cell.source
+            )
     merged = with_outputs(notebook, nbformat.read(executed, as_version=4))
     settings = read_settings(Path(executed).parent)
     changed = changed_in(merged, settings)

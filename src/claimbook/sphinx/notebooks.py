@@ -14,7 +14,7 @@ from sphinx.application import Sphinx
 
 from ..layout import changed_in
 from ..portable import Links, Text, kept_values, own_claims, portable, setup_cell
-from .executed import executed
+from .executed import executed, title
 
 
 def links(app: Any) -> Links:
@@ -29,8 +29,7 @@ def links(app: Any) -> Links:
     labels = app.env.get_domain("std").anonlabels
 
     def document(target: str) -> str:
-        found = re.search(r"^# (.*)$", (book.source / f"{target}.md").read_text("utf-8"), flags=re.MULTILINE)
-        return f"*{found[1]}*" if found else target
+        return f"*{title(book.source, target)}*"
 
     def number(page: str, kind: str, name: str) -> str:
         return ".".join(map(str, app.env.toc_fignumbers.get(page, {}).get(kind, {}).get(name, ())))
