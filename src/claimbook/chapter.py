@@ -15,7 +15,7 @@ from .layout import Book, BookError, parameters
 from .ledger import LedgerError, read_claims
 from .parameters import ParameterError, cost, parse
 
-LONGEST = 100  # characters of a folder's name
+LONGEST = 180  # characters of a folder's name
 
 
 def folder_name(chapter: str, text: str) -> str:

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .parameters import Parameter, ParameterError, declare, in_words, plain
+from .parameters import Parameter, ParameterError, declare, plain
 from .settings import Settings, read_settings
 
 RECORD_ONLY = "CLAIMBOOK_CLAIMS"
@@ -351,15 +351,15 @@ class Ledger:
             )
         self.parameters = {name: plain((namespace or {})[name]) for name in self.original}
         declared = chapters[chapter]["declared"]
-        self.changed = {
-            name: {
-                "symbol": declared[name].symbol if name in declared else name,
-                "here": in_words(value),
-                "there": in_words(plain(self.original[name])),
-            }
-            for name, value in self.parameters.items()
-            if value != plain(self.original[name])
-        }
+        self.changed = {}
+        for name, value in self.parameters.items():
+            if value != (own := plain(self.original[name])):
+                known = declared.get(name) or Parameter(name, symbol=name)
+                self.changed[name] = {
+                    "symbol": known.symbol,
+                    "here": known.words(value),
+                    "there": known.words(own),
+                }
         if self.changed:
             sentence = differs(list(self.changed.values()), self._settings.source)
             record = {self._settings.changed_type: list(self.changed.values())}

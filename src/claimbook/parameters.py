@@ -85,6 +85,11 @@ class Parameter:
         )
         return ", ".join([text, each + " and ".join(limits)]) if limits else text
 
+    def words(self, value: object) -> str:
+        """Write a value of the parameter for a reader: ``4``, ``6, 10, 80``, ``(1, 0, −0.5)``."""
+        text = in_words(value)
+        return f"({text})" if self.items and self.type != "pairs" else text
+
     def check(self, value: object, others: Mapping[str, Any]) -> None:
         """Raise a `ParameterError` if the value is none that the parameter may have."""
         if not self._fits(value, others):
@@ -245,11 +250,11 @@ def plain(value: object) -> object:
 
 
 def in_words(value: object) -> str:
-    """Write a value for a reader: ``4``, ``6, 10, 80``."""
+    """Write any value for a reader: ``4``, ``6, 10, 80``."""
     if isinstance(value, list):
         parts = [f"({in_words(item)})" if isinstance(item, list) else in_words(item) for item in value]
         return ", ".join(parts)
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return (f"{value:g}" if isinstance(value, float) else str(value)).replace("-", "−")
 
 
 def cost(declared: Mapping[str, Parameter], original: Mapping[str, Any], values: Mapping[str, Any]) -> float:

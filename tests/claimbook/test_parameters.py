@@ -93,6 +93,11 @@ def test_values_in_words() -> None:
     ]
 
 
+def test_vectors_are_written_as_such() -> None:
+    assert DECLARED["bloch"].words([0.5, -1.0, 0]) == "(0.5, −1, 0)"
+    assert DECLARED["sizes"].words([6, 10]) == "6, 10"
+
+
 def test_cost_grows_with_what_is_declared() -> None:
     assert cost(DECLARED, KNOWN, {"g0": -8.0}) == 4
     assert cost(DECLARED, KNOWN, {"g0": 2.0}) == 1, "a shorter run is not promised"
