@@ -108,7 +108,9 @@ class Text:
                 return quoted(f"At the {self.source}'s parameters", inner) if self.changed else [inner]
             case "math":
                 return ["$$", inner, "$$"]
-            case "raw" | "live-figure":  # for the page only
+            case "container":
+                return [inner]
+            case "raw":  # for the page only
                 return []
         raise ValueError(f"The directive {name} has no form in plain Markdown.")
 

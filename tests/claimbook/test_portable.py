@@ -27,6 +27,7 @@ TEXT = Text({"n": "3", "x": "0.12345", "list": "'6, 10'"}, LINKS)
             "\n> **Title**\n>\n> One\n> two 3\n",
         ),
         ("::::{note}\n:::{dropdown} More\nx\n:::\n::::\ny", None),
+        (":::{container} live\n```{raw} html\n:file: _static/live.html\n```\n:::\nwords", "\nwords"),
         (":::{source-parameters}\nIt is four.\n:::", "It is four."),
         ("```python\n{x}\n```", "```python\n{x}\n```"),
     ],
