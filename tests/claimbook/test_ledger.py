@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from claimbook.ledger import ClaimFailed, Ledger, LedgerError, evaluate, read_claims
+from claimbook.ledger import ClaimFailed, Ledger, LedgerError, carry, evaluate, read_claims
 
 CLAIM = {
     "id": "a.b",
@@ -182,6 +182,7 @@ def test_misuse_is_told(tmp_path: Path) -> None:
         (variant(because=None), "`because` must say why"),
         (variant(relation="at-most"), "takes no `tolerance`"),
         (relation("relative", 0, 0.1), "non-zero `expected`"),
+        (variant(slack=1), "`slack` must be text"),
         (variant(holds_for="some"), "`holds-for` must be paper or any"),
         (variant(id="Two Words"), "`id` must consist of"),
         (variant(chapter="three"), "must be listed under `chapters`"),
@@ -191,6 +192,37 @@ def test_misuse_is_told(tmp_path: Path) -> None:
 def test_malformed_claims_are_refused(tmp_path: Path, entry: dict, sentence: str) -> None:
     with pytest.raises(LedgerError, match=sentence):
         read_claims(write(tmp_path, entry))
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (
+            {"parameters": {"g0": {"above": 5}}},
+            r"Chapter `one`: Parameter `g0` must be a number, above 5, but is 4.0",
+        ),
+        ({"parameters": {"g0": {"over": 5}}}, r"Chapter `one`: Parameter `g0`: key `over` is unknown"),
+        (
+            {"chapters": {"one": {"parameters": {"g0": 4}, "limits": {"g1": {}}}}},
+            "`limits` names g1, no parameter",
+        ),
+        ({"chapters": {"one": {"values": {}}}}, "must have the keys `parameters`, `limits`, `about` only"),
+    ],
+)
+def test_malformed_parameters_are_refused(tmp_path: Path, content: dict, sentence: str) -> None:
+    path = tmp_path / "claims.yml"
+    path.write_text(yaml.safe_dump({"chapters": CHAPTERS, "claims": [], **content}), encoding="utf-8")
+    with pytest.raises(LedgerError, match=sentence):
+        read_claims(path)
+
+
+def test_a_ledger_that_travels_needs_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = write(tmp_path, CLAIM).read_text(encoding="utf-8")
+    monkeypatch.setattr("claimbook.ledger._carried", [])
+    carry(text)
+    ledger = Ledger("one", PAPER, path=tmp_path / "none.yml")
+    ledger.check("a.b", -1)
+    assert ledger.records["a.b"]["holds"] is True
 
 
 def test_malformed_files_are_refused(tmp_path: Path) -> None:
