@@ -7,6 +7,7 @@ becomes Markdown, and numbers that an execution has left for the text are writte
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
@@ -85,7 +86,9 @@ class Text:
         name, _, form = content.partition(":")
         if name not in self.values:
             raise ValueError(f"The text needs the value {name}, which the execution has not left.")
-        value = ast.literal_eval(self.values[name])
+        value = self.values[name]
+        with contextlib.suppress(ValueError):
+            value = float(value) if form else ast.literal_eval(value)  # `inf` is no literal
         return format(value, form) if form else str(value)
 
     def directive(self, name: str, argument: str, body: list[str]) -> list[str]:

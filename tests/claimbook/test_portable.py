@@ -16,13 +16,14 @@ LINKS = Links(
     numbered=lambda label: f"Fig. {label}",
     citation=lambda key: f"[{key}]",
 )
-TEXT = Text({"n": "3", "x": "0.12345", "list": "'6, 10'"}, LINKS)
+TEXT = Text({"n": "3", "late": "inf", "x": "0.12345", "list": "'6, 10'"}, LINKS)
 
 
 @pytest.mark.parametrize(
     ("myst", "markdown"),
     [
         ("$N =$ {glue:text}`list` of {glue:text}`n`, {glue:text}`x:.2f`", "$N =$ 6, 10 of 3, 0.12"),
+        ("never: {glue:text}`late:.2f`", "never: inf"),
         ("{doc}`one` and {doc}`the other <two>`", "*one* and the other"),
         ("{eq}`a`, {numref}`b`, {ref}`there <c>`, {cite}`d,e`", "(a), Fig. b, there, [d], [e]"),
         ("[text](other.md#place) [far](https://example.org)", "text [far](https://example.org)"),
