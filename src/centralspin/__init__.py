@@ -1,14 +1,17 @@
 """Exact dynamics of open quantum central spin systems at any bath size."""
 
 from .api import METHODS, Liouvillian, central_states, evolve, expand, liouvillian, steady_state
-from .errors import ArgumentError, BudgetError, ConvergenceError, TruncationError
+from .errors import ArgumentError, BudgetError, ConvergenceError, MissingPackageError, TruncationError
 from .problem.central_spin import PAULI, SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
 from .problem.collective import CollectiveModel, Sites, collective_model
 from .problem.moments import Moment
 from .problem.observables import OBSERVABLES
 from .result import Expansion, Stationary, Trajectory, corrected
+from .software import __version__, about, cite
+from .sweeps import sweep
 from .symmetric.lift import Bath, Lift
 from .symmetric.space import SymmetricSpace
+from .travel import load
 
 __all__ = [
     "METHODS",
@@ -25,17 +28,23 @@ __all__ = [
     "Expansion",
     "Lift",
     "Liouvillian",
+    "MissingPackageError",
     "Moment",
     "Sites",
     "Stationary",
     "SymmetricSpace",
     "Trajectory",
     "TruncationError",
+    "__version__",
+    "about",
     "central_states",
+    "cite",
     "collective_model",
     "corrected",
     "evolve",
     "expand",
     "liouvillian",
+    "load",
     "steady_state",
+    "sweep",
 ]
