@@ -18,7 +18,7 @@ FLOORS = (
     ("symmetric",),
     ("methods",),
     ("theory",),
-    ("api", "sweeps", "__init__"),
+    ("question", "state", "api", "sweeps", "__init__"),
 )
 #: Independent routes to the same numbers: they share the problem with the method they check, and nothing else.
 WITNESSES = ("full_space", "dicke", "spin_boson")

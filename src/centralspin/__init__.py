@@ -1,13 +1,15 @@
 """Exact dynamics of open quantum central spin systems at any bath size."""
 
-from .api import METHODS, Liouvillian, central_states, evolve, expand, liouvillian, steady_state
+from .api import Liouvillian, central_states, evolve, expand, liouvillian, steady_state
 from .errors import ArgumentError, BudgetError, ConvergenceError, MissingPackageError, TruncationError
 from .problem.central_spin import PAULI, SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
 from .problem.collective import CollectiveModel, Sites, collective_model
 from .problem.moments import Moment
 from .problem.observables import OBSERVABLES
+from .question import METHODS
 from .result import Expansion, Stationary, Trajectory, corrected
 from .software import __version__, about, cite
+from .state import State
 from .sweeps import sweep
 from .symmetric.lift import Bath, Lift
 from .symmetric.space import SymmetricSpace
@@ -31,6 +33,7 @@ __all__ = [
     "MissingPackageError",
     "Moment",
     "Sites",
+    "State",
     "Stationary",
     "SymmetricSpace",
     "Trajectory",

@@ -12,6 +12,9 @@ from .errors import ArgumentError
 from .problem.checks import site_count
 from .travel import Saved, Travelling
 
+#: What may differ between two results that are equal.
+NOT_COMPARED = ("data", "problem", "details", "final", "state")
+
 
 @dataclass(frozen=True, eq=False)
 class Result(Travelling, Mapping[str, Any]):
@@ -61,7 +64,7 @@ class Result(Travelling, Mapping[str, Any]):
         if type(other) is not type(self):
             return NotImplemented
         mine, theirs = (
-            [getattr(result, f.name) for f in fields(result) if f.name not in ("data", "problem", "details")]
+            [getattr(result, f.name) for f in fields(result) if f.name not in NOT_COMPARED]
             for result in (self, other)
         )
         same = set(self.data) == set(other.data) and all(
@@ -75,7 +78,7 @@ class Result(Travelling, Mapping[str, Any]):
     @property
     def when(self) -> str:
         """Where the values belong."""
-        return ""
+        return "one state"
 
     def __repr__(self) -> str:
         known = dict(self.details)
@@ -95,9 +98,12 @@ class Trajectory(Result):
     ----------
     times : ndarray, shape (k,)
         The output times in units of 1/γ.
+    final : State or None
+        The state at the last of them, with method "symmetric".
     """
 
     times: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    final: Any = None
 
     @property
     def when(self) -> str:
@@ -107,7 +113,15 @@ class Trajectory(Result):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Stationary(Result):
-    """Expectation values in the stationary state; every value is a number."""
+    """Expectation values in the stationary state; every value is a number.
+
+    Attributes
+    ----------
+    state : State or None
+        The state itself, with method "symmetric".
+    """
+
+    state: Any = None
 
     @property
     def when(self) -> str:

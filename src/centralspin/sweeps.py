@@ -28,13 +28,14 @@ from typing import Any
 
 import numpy as np
 
-from .api import METHODS, evolve, read, steady_state
+from .api import evolve, steady_state
 from .errors import ArgumentError
 from .problem.central_spin import CentralSpinModel
 from .problem.checks import increasing_times, sequence, short
 from .problem.collective import CollectiveModel
 from .problem.description import describe
 from .progress import Progress
+from .question import METHODS, read
 from .software import THREADS, __version__
 from .travel import meaning
 

@@ -102,7 +102,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
 def _pack(value: Any, arrays: dict[str, np.ndarray], name: str = "value") -> Any:
     """Return a value as JSON holds it; arrays go to `arrays`, under the name that is written in their place."""
-    if isinstance(value, Saved):
+    if isinstance(value, Saved):  # with all of its parts
         parts = {f.name: _pack(getattr(value, f.name), arrays, f.name) for f in fields(value)}  # type: ignore[arg-type]
         return {"result": type(value).__name__, "parts": parts}
     if isinstance(value, np.ndarray) and value.ndim:
@@ -111,18 +111,18 @@ def _pack(value: Any, arrays: dict[str, np.ndarray], name: str = "value") -> Any
     if isinstance(value, Mapping):
         return {"mapping": [[str(k), _pack(v, arrays, str(k))] for k, v in value.items()]}
     if isinstance(value, (tuple, list)):
-        return [_pack(v, arrays, name) for v in value]
+        return {type(value).__name__: [_pack(v, arrays, name) for v in value]}
     return {"described": describe(value, name)}
 
 
 def _unpack(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    if isinstance(value, list):
-        return tuple(_unpack(v, arrays) for v in value)
     ((kind, content), *_) = value.items()
     if kind == "result":
         return Saved._kinds[content](**{k: _unpack(v, arrays) for k, v in value["parts"].items()})
     if kind == "array":
         return arrays[content]
+    if kind in ("list", "tuple"):
+        return {"list": list, "tuple": tuple}[kind](_unpack(v, arrays) for v in content)
     if kind == "mapping":
         return {k: _unpack(v, arrays) for k, v in content}
     return restore(content)

@@ -9,7 +9,7 @@ from conftest import PAPER, blochs
 from hypothesis import given
 
 from centralspin import OBSERVABLES, ArgumentError, CentralSpinModel, evolve, steady_state
-from centralspin.api import METHODS
+from centralspin import METHODS
 
 
 @pytest.mark.parametrize(

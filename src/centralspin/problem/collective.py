@@ -25,6 +25,10 @@ from .checks import (
 )
 
 
+class Correlated:
+    """A state of a central system and its sites together; what a method held when it had come to the end."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sites:
     r"""A class of identical d-level sites and its coupling to the central system.
@@ -124,8 +128,9 @@ class CollectiveModel:
         The classes of sites.
     scaling : float
         The exponent z of all couplings.
-    initial : density matrix or ket, optional
-        Initial state of the central system (needed by `evolve` only).
+    initial : density matrix, ket or State, optional
+        Initial state of the central system (needed by `evolve` only), or a `State` of central system and sites
+        together; the initial states of the sites are then ignored.
 
     Raises
     ------
@@ -154,7 +159,7 @@ class CollectiveModel:
                 square_matrix(f"couplings[{i}][0]", A, d)
         set_(self, "sites", sites)
         set_(self, "scaling", real_number("scaling", self.scaling, minimum=0))
-        if self.initial is not None:
+        if self.initial is not None and not isinstance(self.initial, Correlated):
             set_(self, "initial", density_matrix("initial", self.initial, d))
 
     def replace(self, **changes: Any) -> CollectiveModel:

@@ -156,6 +156,8 @@ class Arithmetic:
         self._values = {moment.key(): values[..., i] for i, moment in enumerate(basic)}
         self._one = np.zeros_like(values[..., 0])
         self._one[0] = 1
+        #: 1, unless the state has lost or won some of it.
+        self._trace = self._values.get(Moment().key(), self._one)
 
     def __call__(self, moment: Moment) -> np.ndarray:
         """The value of a moment, shape (orders, …), real where the moment is."""
@@ -167,7 +169,7 @@ class Arithmetic:
         if p == 0 or moment.about == self._about:
             return self._values[moment.key()]
         if moment.about == "mean":
-            distance = -self._value(replace(moment, central=None, power=1))
+            distance = -self._value(replace(moment, central=None, power=1)) / self._trace[0]
         else:
             c = self._shift(moment)
             distance = c if moment.about == "zero" else -c
@@ -178,7 +180,7 @@ class Arithmetic:
         return total
 
     def _value(self, moment: Moment) -> np.ndarray:
-        return self._one if moment.power == 0 and moment.central is None else self._values[moment.key()]
+        return self._trace if moment.power == 0 and moment.central is None else self._values[moment.key()]
 
 
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:

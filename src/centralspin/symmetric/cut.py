@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -50,12 +51,15 @@ class Shape:
         The modes that readouts need.
     power : int
         Up to how many quanta they need.
+    start : ndarray, optional
+        Occupations that the initial state has, to be kept at every cut.
     """
 
     weights: list[np.ndarray]
     sizes: list[float]
     needed: list[np.ndarray]
     power: int
+    start: np.ndarray | None = None
 
     @property
     def kept(self) -> np.ndarray:
@@ -71,11 +75,15 @@ class Shape:
         for modes, quanta in ((ones, ALWAYS), (read, self.power)):
             if heaviest * quanta > cut:  # otherwise they are in the box
                 parts.append(box(modes, self.sizes, quanta))
+        if self.start is not None:
+            parts.append(self.start)
         class_of = np.repeat(np.arange(len(self.weights)), [len(w) for w in self.weights])
         return grown(union(parts), np.flatnonzero(self.kept), class_of, self.sizes)
 
     def count(self, cut: int) -> int:
         """About how many states the outer set has; seldom more."""
+        if self.start is not None:
+            return len(self.sets(cut)[0])
         kept = np.concatenate(self.weights)[self.kept].tolist()
         inner = count_box(self.weights, self.sizes, cut)
         modes = {w: kept.count(w) for w in set(kept)}
@@ -100,11 +108,14 @@ class Outcome:
         The largest Σ |R_i| |v_i − v'_i| over all that is read: states v, v' of the two sets, readouts R. Unlike the
         difference of the values it does not vanish by accident.
     unknowns : int
+    end : object
+        The state at the end, to go on from.
     """
 
     values: np.ndarray
     difference: float
     unknowns: int
+    end: Any = None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ system, so that M creates no excitation out of the condensate: M_{i0} = 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix, eye_array, kron
@@ -196,6 +196,12 @@ class Generator:
                 dense[i, position[inside]] = np.multiply.outer(bath[inside], central)
             found.append(csr_matrix(dense.reshape(len(of_order), self.size)))
         return found
+
+    def collective(self, maps: Mapping[int, np.ndarray], scaling: float) -> csr_matrix:
+        """N^{−s} Σ_k M^{(k)} on the occupations, M by class."""
+        return sum(
+            (self._lift(index, scaling, None)(M) for index, M in maps.items()), csr_matrix((self.space.size,) * 2)
+        )
 
     def blocks(self) -> np.ndarray:
         """Labels of the weakly connected blocks: occupations of the modes that the coupling does not reach directly."""

@@ -24,6 +24,7 @@ from .readout import Readout
 from .settling import Settling, columns, masks
 from .site import NOTHING, Compiled, Equation
 from .space import count_box
+from .state import Held, reached
 
 ABOUT = "reference"
 OPTIONS = frozenset({"cut", "memory_budget", "t_stops"})
@@ -57,29 +58,59 @@ def refuses(task: Task) -> ArgumentError | None:
 
 def run(task: Task) -> Reading:
     """Moments in time or at stationarity."""
-    values, details, error = Solver(task).solve()
-    return Reading(values[0], error, details)
+    solver = Solver(task)
+    values, details, error = solver.solve()
+    return Reading(values[0], error, details, solver.end)
 
 
 class Solver:
-    """One task, solved for values (orders = (None,)) or for coefficients in N^{−1/2} (orders = (0, 1, …, l))."""
+    """One task, solved for values (orders = (None,)) or for coefficients in N^{−1/2} (orders = (0, 1, …, l)).
 
-    def __init__(self, task: Task, orders: Sequence[int | None] = (None,)) -> None:
+    `factors` are what multiplies the initial state, see `response`.
+    """
+
+    #: Whether the columns of `start` are real and imaginary parts by turns.
+    complex = False
+
+    def __init__(
+        self, task: Task, orders: Sequence[int | None] = (None,), factors: Sequence[Moment | None] = ()
+    ) -> None:
         self.task, self.orders = task, tuple(orders)
+        start: Held | None = task.start
         problem = task.problem if task.times is not None else task.problem.stationary()
-        self.compiled = compile_problem(problem)
+        self.compiled = compile_problem(problem, None if start is None else start.mixes)
+        if start is not None:
+            for site, r in zip(self.compiled.sites, start.references, strict=True):
+                site.equation.start = r  # without the round-off of a way through density matrices
         self.references = self.compiled.references()
         at_limit = problem.size == math.inf and self.orders == (None,)
-        self.patterns = [pattern(site, problem.scaling, at_limit) for site in self.compiled.sites]
-        self.rotated = dark_modes.applies(self.compiled)
+        before = reached(self.compiled, factors)
+        self.rotated = dark_modes.applies(self.compiled) and not any(matrix.any() for matrix in before)
+        if start is not None:
+            self.rotated = self.rotated and start.modes is not None
+            before = [a | b for a, b in zip(before, start.seeds(), strict=True)] if start.modes is None else before
+        self.patterns = [
+            pattern(site, problem.scaling, at_limit, by)
+            for site, by in zip(self.compiled.sites, before, strict=True)
+        ]
         self.readout = Readout(self.compiled, task.moments, self.orders)
+        occupied = None if start is None else start.occupations
         if self.rotated:
             self._modes, rotated = dark_modes.rotation(self.compiled, self.patterns, at_limit)
             power = max((m.power or 0 for m in task.moments), default=0)
-            self.shape = Shape([rotated], [math.inf], [rotated > 0], power)
+            self.shape = Shape([rotated], [math.inf], [rotated > 0], power, occupied)
         else:
             weights = [p.weights for p in self.patterns]
-            self.shape = Shape(weights, [s.count for s in self.compiled.sites], *self._needed())
+            self.shape = Shape(weights, [s.count for s in self.compiled.sites], *self._needed(), occupied)
+        if start is not None and (start.modes is not None) != self.rotated or (
+            self.rotated and start is not None and not np.allclose(self._modes, start.modes)
+        ):
+            raise ArgumentError(
+                "initial",
+                "be continued with the couplings it was made with, and without collective operators in `correlation`, "
+                f"where there are several classes of at least {dark_modes.SMALLEST_CLASS} sites",
+                "continued with others",
+            )
 
     def _needed(self) -> tuple[list[np.ndarray], int]:
         """Which modes the readouts reach, and up to how many quanta."""
@@ -141,6 +172,7 @@ class Solver:
             memory,
             task.options.get("memory_budget", MEMORY_BUDGET),
         )
+        self.end = found.outcome.end
         details = {
             "cut": found.cut,
             "unknowns": found.outcome.unknowns,
@@ -156,20 +188,44 @@ class Solver:
         mask = np.tile(np.repeat(inner, self.compiled.basis.size), len(self.orders))
         return generator, mask
 
-    @staticmethod
-    def _outcome(states: np.ndarray, rows: np.ndarray, unknowns: int) -> Outcome:
-        """From states of the two sets, shape (…, components, 2 or 1 if they are the same), and readouts."""
+    def _outcome(
+        self, states: np.ndarray, rows: np.ndarray, unknowns: int, end: tuple[Any, ...] | None = None
+    ) -> Outcome:
+        """From states, shape (…, components, columns), and readouts; `end` is the last state as `_held` takes it."""
+        if self.complex:
+            states = states[..., ::2] + 1j * states[..., 1::2]
         values = np.einsum("...ri,...i->...r", rows, states[..., 0])
         change = np.einsum("...ri,...i->...r", np.abs(rows), np.abs(states[..., 0] - states[..., -1]))
-        return Outcome(values, float(change.max(initial=0)), unknowns)
+        return Outcome(values, float(change.max(initial=0)), unknowns, end and self._held(*end))
+
+    def _held(self, generator: Any, V: np.ndarray, references: list[np.ndarray]) -> Held | None:
+        """The state that can be continued from, where there is one."""
+        if self.orders != (None,) or self.complex:
+            return None
+        vectors = V.reshape(generator.space.size, self.compiled.basis.size, -1)[..., [0, -1]]
+        held = Held(
+            generator.space.occupations, vectors, references, [site.count for site in self.compiled.sites],
+            [site.basis.mix for site in self.compiled.sites], self._modes if self.rotated else None,
+        )  # fmt: skip
+        return held.pruned(self.task.tolerance)
 
     def _steady(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
         """Evolve with a generator that does not change in time."""
         assert self.task.times is not None
         generator, mask = self._prepared(outer, inner)
-        start = np.zeros((len(mask), columns(mask)))
-        start[: generator.size] = generator.initial()[:, None]
-        return self._constant(generator, mask, start, self.task.times, self.references)
+        return self._constant(generator, mask, self.start(generator, mask), self.task.times, self.references)
+
+    def start(self, generator: Any, mask: np.ndarray) -> np.ndarray:
+        """The initial state, shape (unknowns of all orders, columns): for every set its real and its imaginary part."""
+        start, held = np.zeros((len(mask), columns(mask))), self.task.start
+        if held is None:
+            start[: generator.size] = generator.initial()[:, None]
+        else:  # the sets hold all of its occupations; both start from the better vector
+            position = generator.space.find(held.occupations)
+            whole = np.zeros((generator.space.size, self.compiled.basis.size))
+            whole[position] = held.vectors[..., 0]
+            start[: generator.size] = whole.reshape(-1, 1)
+        return start
 
     def _constant(
         self,
@@ -183,12 +239,17 @@ class Solver:
         L = triangular(generator.matrices(references))
         rows = triangular(generator.rows(self.readout, references))
         used = np.unique(rows.indices)
-        states, _ = evolve_linear(
+        states, V = evolve_linear(
             L, start, times, eye_array(len(start), format="csr")[used], INTEGRATION * task.tolerance,
-            masks(mask),
-            Settling(L, rows, generator, mask, times, task.tolerance) if len(self.orders) == 1 else None, task.progress,
+            self._masks(mask),
+            Settling(L, rows, generator, self._masks(mask), times, task.tolerance) if len(self.orders) == 1 else None,
+            task.progress,
         )  # fmt: skip
-        return self._outcome(states, rows[:, used].toarray(), generator.size)
+        return self._outcome(states, rows[:, used].toarray(), generator.size, (generator, V, references))
+
+    def _masks(self, mask: np.ndarray) -> np.ndarray:
+        """Which unknowns every column of `start` has."""
+        return np.repeat(masks(mask), 2 if self.complex else 1, axis=1)
 
     def _moving(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
         """Evolve together with the reference states, or with factors that change in time."""
@@ -196,8 +257,9 @@ class Solver:
         assert task.times is not None
         generator, mask = self._prepared(outer, inner)
         n = generator.size * len(self.orders)
-        ends = np.cumsum([columns(mask) * n, *(len(r) for r in self.references)])[:-1]
-        keep, c = masks(mask), columns(mask)
+        keep = self._masks(mask)
+        c = keep.shape[1]
+        ends = np.cumsum([c * n, *(len(r) for r in self.references)])[:-1]
 
         def derivative(time: float, y: np.ndarray) -> np.ndarray:
             state, *references = np.split(y, ends)
@@ -209,9 +271,7 @@ class Solver:
             changed = np.concatenate([sum(L[l - i] @ v[i] for i in range(l + 1)) for l in range(len(L))])
             return np.concatenate([(keep * changed).ravel(), *moved])
 
-        start = np.zeros((n, c))
-        start[: generator.size] = generator.initial()[:, None]
-        rest = self.rest()
+        start, rest = self.start(generator, mask), self.rest()
         early, late = task.times[task.times <= rest], task.times[task.times > rest]
         factors = self.factors()
         states = integrate(
@@ -225,11 +285,13 @@ class Solver:
             rows = triangular(generator.rows(self.readout, references))
             used = np.unique(rows.indices)
             outcomes.append(self._outcome(state.reshape(n, c)[used], rows[:, used].toarray(), generator.size))
+        state, *references = np.split(states[-1], ends)
+        end = self._held(generator, state.reshape(n, c), references)
         if len(late):  # nothing but the state changes any more
-            state, *references = np.split(states[-1], ends)
             outcomes.append(self._constant(generator, mask, state.reshape(n, c), late - rest, references))
+            end = outcomes[-1].end
         values = np.concatenate([np.atleast_2d(outcome.values) for outcome in outcomes])
-        return Outcome(values, max(outcome.difference for outcome in outcomes), generator.size)
+        return Outcome(values, max(outcome.difference for outcome in outcomes), generator.size, end)
 
     def rest(self) -> float:
         """When the reference states stand still; never where something changes in time explicitly."""
@@ -252,11 +314,17 @@ class Solver:
         return found
 
     def _stationary(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
-        """The stationary state, and its coefficients: L_0 v_l = −Σ_{i<l} L_{l−i} v_i, without trace."""
-        task = self.task
+        """The stationary state, or its coefficients."""
         generator, mask = self._prepared(outer, inner)
-        matrices = generator.matrices(self.references)
         rows = triangular(generator.rows(self.readout, self.references))
+        V = self.rest_state(generator, mask, rows)
+        used = np.unique(rows.indices)
+        return self._outcome(V[used], rows[:, used].toarray(), generator.size, (generator, V, self.references))
+
+    def rest_state(self, generator: Any, mask: np.ndarray, rows: csr_matrix) -> np.ndarray:
+        """Stationary states by set, as columns; coefficients obey L_0 v_l = −Σ_{i<l} L_{l−i} v_i, without trace."""
+        task = self.task
+        matrices = generator.matrices(self.references)
         found = []
         one_order = mask[: generator.size]
         for keep in masks(one_order).T:
@@ -279,8 +347,7 @@ class Solver:
             full = np.zeros((len(states), generator.size))
             full[:, index] = states
             found.append(full.ravel())
-        used = np.unique(rows.indices)
-        return self._outcome(np.column_stack(found)[used], rows[:, used].toarray(), generator.size)
+        return np.column_stack(found)
 
     def conserved(self, L: csr_matrix) -> str:
         """Say what is conserved beside the trace: a row w with w L = 0, if it can be told."""
@@ -311,11 +378,14 @@ class Solver:
         return min(rates, default=1.0)
 
 
-def compile_problem(problem: Problem) -> Compiled:
-    """Write a problem as matrices, with modes chosen so that few of them are exchanged with a condensate."""
+def compile_problem(problem: Problem, mixes: Sequence[np.ndarray | None] | None = None) -> Compiled:
+    """Write a problem as matrices, with modes chosen so that few of them are exchanged with a condensate, or given."""
     compiled = Compiled(problem)
-    for site in compiled.sites:
-        align(site)
+    for index, site in enumerate(compiled.sites):
+        if mixes is None:
+            align(site)
+        elif (mix := mixes[index]) is not None:
+            site.transform(mix)
     return compiled
 
 
