@@ -37,6 +37,7 @@ from .problem.description import describe
 from .progress import Progress
 from .question import METHODS, read
 from .software import THREADS, __version__
+from .symmetric.neighbours import Neighbours, starting_from
 from .travel import meaning
 
 #: Seconds that a batch shall take, and the most points it may have.
@@ -49,6 +50,8 @@ LONGEST_SENTENCE = 250
 CHUNK = 4096
 #: Arguments of a point that all points share: what is wrong with them is refused at once.
 SHARED = ("observables", "options", "times", "t_stops", "tolerance", "time_budget")
+#: What each thread of a worker keeps of the points before.
+_BEFORE = threading.local()
 #: Names that a result has beside the axes and observables.
 TAKEN = ("time", "estimated_error", "status", "sentence")
 
@@ -221,8 +224,11 @@ class _Work:
 
     def answer(self, number: int, point: Mapping[str, Any]) -> _Answer:
         """The values of a point, or why there are none."""
+        if not hasattr(_BEFORE, "neighbours"):
+            _BEFORE.neighbours = Neighbours()
         try:
-            found = self.result(point)
+            with starting_from(_BEFORE.neighbours):
+                found = self.result(point)
         except Exception as error:  # whatever it is, it is this point's, but for what all of them share
             if isinstance(error, ArgumentError) and error.parts[0] in SHARED:
                 raise
