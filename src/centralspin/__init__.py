@@ -8,7 +8,8 @@ from .problem.moments import Moment
 from .problem.observables import OBSERVABLES
 from .question import METHODS
 from .result import Expansion, Stationary, Trajectory, corrected
-from .software import __version__, about, cite
+from .software import __version__ as __version__
+from .software import about, cite
 from .state import State
 from .sweeps import sweep
 from .symmetric.lift import Bath, Lift
@@ -38,7 +39,6 @@ __all__ = [
     "SymmetricSpace",
     "Trajectory",
     "TruncationError",
-    "__version__",
     "about",
     "central_states",
     "cite",

@@ -112,9 +112,9 @@ def sweep(
     Examples
     --------
     >>> from centralspin import CentralSpinModel, sweep
-    >>> found = sweep(CentralSpinModel.figure_2(), {"g0": [1.0, 2.0]}, "tau_z", executor="serial")
+    >>> found = sweep(CentralSpinModel.figure_2(N=10), {"g0": [1.0, 2.0]}, "tau_z", executor="serial")
     >>> found["tau_z"].sel(g0=2.0).item()
-    0.3
+    -0.0895148
     """
     grid = _grid(axes)
     if options.get("method", "symmetric") not in METHODS:

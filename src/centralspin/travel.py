@@ -84,6 +84,16 @@ def load(path: str | os.PathLike[str]) -> Any:
     ------
     ArgumentError
         If the file is not one that a result has written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from centralspin import CentralSpinModel, evolve, load
+    >>> found = evolve(CentralSpinModel.figure_2(N=4), [0, 1], "Q4")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     again = load(found.save(f"{folder}/curve"))
+    >>> again == found
+    True
     """
     must = "name a file that `.save` of a result has written"
     try:

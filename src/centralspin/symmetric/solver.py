@@ -361,7 +361,8 @@ class Solver:
         known = neighbours.current()
         if known is None or len(L) > 1:
             return None
-        key = hash((generator.space.occupations.tobytes(), generator.space.occupations.shape, index.tobytes()))
+        occupations = generator.space.occupations
+        key = hash((occupations.tobytes(), occupations.shape, index.tobytes()))
         v = known.stationary(key, L[0], rows[:, index], INTEGRATION * self.task.tolerance)
         if v is None:
             return None
