@@ -1,7 +1,7 @@
 """Exact dynamics of open quantum central spin systems at any bath size."""
 
 from .api import Liouvillian, central_states, evolve, expand, liouvillian, steady_state
-from .errors import ArgumentError, BudgetError, ConvergenceError, TruncationError
+from .errors import ArgumentError, BudgetError, ConvergenceError, MissingPackageError, TruncationError
 from .problem.central_spin import PAULI, SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
 from .problem.collective import CollectiveModel, Sites, collective_model
 from .problem.moments import Moment
@@ -9,9 +9,13 @@ from .problem.observables import OBSERVABLES
 from .question import METHODS
 from .responses import correlation, eigenvalues, gap, spectrum
 from .result import Expansion, Stationary, Trajectory, corrected
+from .software import __version__ as __version__
+from .software import about, cite
 from .state import State
+from .sweeps import sweep
 from .symmetric.lift import Bath, Lift
 from .symmetric.space import SymmetricSpace
+from .travel import load
 
 __all__ = [
     "METHODS",
@@ -28,6 +32,7 @@ __all__ = [
     "Expansion",
     "Lift",
     "Liouvillian",
+    "MissingPackageError",
     "Moment",
     "Sites",
     "State",
@@ -35,7 +40,9 @@ __all__ = [
     "SymmetricSpace",
     "Trajectory",
     "TruncationError",
+    "about",
     "central_states",
+    "cite",
     "collective_model",
     "corrected",
     "correlation",
@@ -44,6 +51,8 @@ __all__ = [
     "expand",
     "gap",
     "liouvillian",
+    "load",
     "spectrum",
     "steady_state",
+    "sweep",
 ]

@@ -80,6 +80,15 @@ def evolve(
         If an argument is outside its domain or the method cannot do what is asked.
     TruncationError
         If the tolerance cannot be met within the memory budget.
+
+    Examples
+    --------
+    >>> from centralspin import CentralSpinModel, evolve
+    >>> found = evolve(CentralSpinModel.figure_2(N=80), [0, 1, 2], ("tau_z", "Q2"))
+    >>> found["tau_z"]
+    array([ 1.        , -0.06260596, -0.23529598])
+    >>> found.error < 1e-8
+    True
     """
     when = increasing_times(times)
     question = ask(model, observables, central_state, bath_bloch, initial)
@@ -110,6 +119,13 @@ def steady_state(
     ------
     ConvergenceError
         If the stationary state is not unique.
+
+    Examples
+    --------
+    >>> import math
+    >>> from centralspin import CentralSpinModel, steady_state
+    >>> steady_state(CentralSpinModel.figure_2(N=math.inf), "Q2")["Q2"]
+    1.157347
     """
     question = ask(model, observables)
     found, task, reading = answer(question, None, tolerance, method, options, time_budget)
@@ -161,6 +177,15 @@ def expand(
     ------
     ArgumentError
         If an argument is outside its domain, or if an observable approaches its limit more slowly than 1/N.
+
+    Examples
+    --------
+    >>> from centralspin import CentralSpinModel, expand
+    >>> series = expand(CentralSpinModel.figure_2(), None, "tau_z")
+    >>> series.limit["tau_z"], series.coefficient["tau_z"]
+    (-0.2753944, 0.0172307)
+    >>> series.at(80)["tau_z"]
+    -0.2751790
     """
     when = None if times is None else increasing_times(times)
     question = ask(at_infinity(model), observables, central_state, bath_bloch)
@@ -200,6 +225,15 @@ def central_states(
     """Return the density matrices of the central system in time, shape (times, d, d).
 
     The parameters are those of `evolve`; `qutip.Qobj(states[k])` makes a QuTiP operator of one of them.
+
+    Examples
+    --------
+    >>> from centralspin import CentralSpinModel, central_states
+    >>> states = central_states(CentralSpinModel.figure_2(N=80), [0, 1])
+    >>> states.shape
+    (2, 2, 2)
+    >>> states[1, 0, 0].real
+    0.468697
     """
     d = ask(model, {"trace": Moment()}, central_state, bath_bloch, initial).problem.central.dimension
     elements = OperatorBasis(d).elements
@@ -254,6 +288,15 @@ def liouvillian(
         The largest weighted number of excitations.
     observables : mapping of names to central operators or `Moment`, optional
         What `rows` reads; by default the trace.
+
+    Examples
+    --------
+    >>> from centralspin import CentralSpinModel, liouvillian
+    >>> L = liouvillian(CentralSpinModel.figure_2(N=80), cut=4)
+    >>> L.matrix.shape[0] == len(L.initial) == 4 * L.space.size
+    True
+    >>> (L.rows @ L.initial)[0]
+    1.0
     """
     given = {"trace": Moment()} if observables is None else observables
     question = ask(model, given, central_state, bath_bloch)

@@ -10,13 +10,14 @@ import numpy as np
 
 from .errors import ArgumentError
 from .problem.checks import site_count
+from .travel import Saved, Travelling
 
 #: What may differ between two results that are equal.
 NOT_COMPARED = ("data", "problem", "details", "final", "state")
 
 
 @dataclass(frozen=True, eq=False)
-class Result(Mapping[str, Any]):
+class Result(Travelling, Mapping[str, Any]):
     """Expectation values by name, and how they were made.
 
     A mapping: `dict(result)`, `result["Q4"]`, `result.items()`, `numpy.savez(file, **result)`.
@@ -129,7 +130,7 @@ class Stationary(Result):
 
 
 @dataclass(frozen=True)
-class Expansion:
+class Expansion(Saved):
     r"""Expectation values at large N, :math:`⟨O⟩_N = ⟨O⟩_∞ + c/N + c_2/N^2 + …`.
 
     It can be unpacked: ``limit, coefficient = expand(…)``.

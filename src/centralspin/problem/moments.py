@@ -46,6 +46,19 @@ class Moment:
     -----
     The value is real if A and B are Hermitian (and commute, as they act on different systems), complex otherwise.
     Operators may be NumPy arrays, nested lists or operators of QuTiP.
+
+    Examples
+    --------
+    :math:`⟨τ_x S_x⟩/\sqrt N`, and the variance of :math:`S_z/\sqrt N`:
+
+    >>> from centralspin import PAULI, CentralSpinModel, Moment, evolve
+    >>> x, _, z = PAULI
+    >>> asked = {"xx": Moment(central=x, site=x), "variance": Moment(site=z, power=2, about="mean")}
+    >>> found = evolve(CentralSpinModel.figure_2(N=80), [0, 1], asked)
+    >>> found["xx"]
+    array([0.       , 0.1128405])
+    >>> found["variance"][0]
+    0.5555556
     """
 
     central: Any = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from ..numerics.stationary import NotUniqueError, StationarySolver
 from ..numerics.stepping import evolve_linear, integrate
 from ..problem.general import Problem, Task
 from ..problem.moments import Moment, Reading
-from . import dark_modes
+from . import dark_modes, neighbours
 from .cut import FIRST_CUT, Converged, Outcome, Shape, converge
 from .generator import Generator
 from .modes import align, pattern
@@ -48,7 +49,7 @@ def refuses(task: Task) -> ArgumentError | None:
         return ArgumentError(
             "rates", "be constant in time where a stationary state is asked for", "a function of time"
         )
-    if any(site.equation.moves() for site in Compiled(task.problem.stationary()).sites):
+    if any(site.equation.moves() for site in as_written(task.problem, True).sites):
         return ArgumentError(
             "interactions",
             "leave the stationary state of the sites alone where one is asked for",
@@ -356,6 +357,10 @@ class Solver:
             index = np.flatnonzero(keep)
             whole = len(index) == generator.size
             L = matrices if whole else [matrix[index][:, index] for matrix in matrices]
+            near = self._from_neighbour(generator, index, L, rows)
+            if near is not None:
+                found.append(near)
+                continue
             blocks = generator.blocks()
             try:
                 solver = StationarySolver(
@@ -373,6 +378,22 @@ class Solver:
             full[:, index] = states
             found.append(full.ravel())
         return np.column_stack(found)
+
+    def _from_neighbour(
+        self, generator: Any, index: np.ndarray, L: Sequence[csr_matrix], rows: csr_matrix
+    ) -> np.ndarray | None:
+        """The stationary state on part of the unknowns, where that of a problem nearby is known, see `neighbours`."""
+        known = neighbours.current()
+        if known is None or len(L) > 1:
+            return None
+        occupations = generator.space.occupations
+        key = hash((occupations.tobytes(), occupations.shape, index.tobytes()))
+        v = known.stationary(key, L[0], rows[:, index], INTEGRATION * self.task.tolerance)
+        if v is None:
+            return None
+        full = np.zeros(generator.size)
+        full[index] = v
+        return full
 
     def conserved(self, L: csr_matrix) -> str:
         """Say what is conserved beside the trace: a row w with w L = 0, if it can be told."""
@@ -429,6 +450,12 @@ def compile_problem(problem: Problem, mixes: Sequence[np.ndarray | None] | None 
     return compiled
 
 
+@functools.lru_cache(maxsize=4)
+def as_written(problem: Problem, stationary: bool) -> Compiled:
+    """A problem, or that with its sites at rest, as matrices in the basis of `OperatorBasis`; not to be changed."""
+    return Compiled(problem.stationary() if stationary else problem)
+
+
 def still(equation: Equation, r: np.ndarray) -> bool:
     """Whether a reference state does not change any more."""
     return bool(np.abs(equation.velocity(r)).max(initial=0) <= 10 * NOTHING * equation.rate)
@@ -445,7 +472,7 @@ def triangular(blocks: list[csr_matrix]) -> csr_matrix:
 
 def shift(problem: Problem, times: np.ndarray | None, orders: Sequence[int | None], t_stops: Any = ()) -> Any:
     r"""From a moment to :math:`N^{-s} \sum_k ⟨B^{(k)}⟩` in the reference states, as a series, shape (orders, times)."""
-    compiled = Compiled(problem if times is not None else problem.stationary())
+    compiled = as_written(problem, times is None)
     when = np.zeros(1) if times is None else times
     states = [site.equation.at(when, t_stops) for site in compiled.sites]
 
