@@ -120,7 +120,7 @@ function centralspinMethod() {
       const shrink = Math.exp(-mean * length);
       [v, w] = sums.map(sum => sum.map(value => shrink * value));
       now += length;
-      if (length === h) h *= degree < 30 ? 1.2 : degree > 42 ? 0.8 : 1;
+      if (length === h) h *= degree < 38 ? 1.2 : degree > 48 ? 0.9 : 1;
     }
     return found;
   }
@@ -151,7 +151,7 @@ function centralspinMethod() {
   function evolve(given) {
     const p = {N: 80, g0: 4, central_field: [1, 0, 0.5], central_pump: 0.8, central_decay: 0.1, bath_pump: 0.2, bath_decay: 1,
       tolerance: 1e-8, times: Array.from({length: 161}, (_, i) => i / 40), ...given};
-    let cut = Math.max(8, Math.round(9 + 7.5 * Math.sqrt(Math.abs(p.g0)) - 2 * Math.log10(p.tolerance / 1e-8))), slope = 1, before;
+    let cut = Math.max(8, Math.round(8 + 7.5 * Math.sqrt(Math.abs(p.g0)) - 2 * Math.log10(p.tolerance / 1e-8))), slope = 1, before;
     for (;;) {
       const [list, inner] = occupations(p.N, cut), unknowns = 4 * list.length, complete = inner === list.length;
       const found = unknowns <= MOST && attempt(p, list, inner);
@@ -208,7 +208,7 @@ function centralspinMethod() {
     for (const cell of document.querySelectorAll(".tag_parameters pre, .tag_injected-parameters pre"))
       for (const [, names, values] of cell.textContent.matchAll(/^([\w, ]+?) *= *([^#\n]+)/gm))
         try { JSON.parse(`[${values}]`).forEach((value, i) => { found[names.split(/, */)[i]] = value; }); } catch { /* not numbers */ }
-    const {central_field: [wx, wy, wz] = [1, 0, 0.5], bath_sizes = [80]} = found, s = {...paper, ...found, wx, wy, wz, N: Math.max(...bath_sizes)};
+    const {central_field: [wx, wy, wz] = [1, 0, 0.5], bath_sizes = [10]} = found, s = {...paper, ...found, wx, wy, wz, N: Math.max(...bath_sizes)};
     return Object.fromEntries(Object.keys(paper).map(name => [name, s[name]]));
   }
 
@@ -237,7 +237,7 @@ function centralspinMethod() {
     const deviation = box.classList.contains("deviation");
     const s = ofPage(), one = selector => box.querySelector(selector), all = selector => [...box.querySelectorAll(selector)];
     const time = one(".live-read input");
-    let results, marked = 160, later;
+    let results, marked = 160, later, latest;
 
     function show() {
       for (const input of all("[data-name]")) {
@@ -277,8 +277,9 @@ function centralspinMethod() {
     function update() {
       show();
       const {N} = s, boson = s.bath_pump < s.bath_decay;
-      box.dataset.state = one(":invalid") || !(s.bath_pump + s.bath_decay) ? "invalid" : boson ? "" : "no-boson";
-      if (box.dataset.state === "invalid") return;
+      const state = one(":invalid") || !(s.bath_pump + s.bath_decay) ? "invalid" : boson ? "" : "no-boson", mine = latest = {};
+      box.dataset.state = state;
+      if (state === "invalid") return;
       const tolerance = deviation ? 1e-11 : 1e-8, tasks = [{tolerance}, {N: Infinity, tolerance}].map(more => model(s, more));
       if (deviation) tasks.push(model(s, {N: 1e7, tolerance}));
       else if (boson && JSON.stringify(s) !== JSON.stringify({...paper, N})) tasks.push(model({...paper, N}, {tolerance}));
@@ -286,7 +287,9 @@ function centralspinMethod() {
       ask(tasks, found => {
         box.classList.toggle("live-busy", !!waiting);
         clearTimeout(later);
-        if (found.some(r => r.refused)) return void (box.dataset.state = "beyond");
+        const refused = found.some(r => r.refused);
+        if (mine === latest) box.dataset.state = refused ? "beyond" : state;
+        if (refused) return;
         const [r] = results = found;
         draw();
         later = setTimeout(() => {

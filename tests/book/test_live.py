@@ -67,6 +67,9 @@ FAULTS = {
     "a moment's row": ("(j - 1) / p.N", "j / p.N"),
 }
 
+#: As the book shows a chapter's parameters.
+CELLS = '<div class="tag_parameters"><pre>{}</pre></div><div class="tag_injected-parameters"><pre>{}</pre></div>'
+EIGHTY = CELLS.format("bath_sizes = [6, 10, 80]", "")
 PICTURE = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='600' height='500'/>"
 
 needs_browser = pytest.mark.skipif(
@@ -81,12 +84,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     browser.close()
 
 
-def show(browser: Browser, folder: Path, script: str = SCRIPT, kind: str = "") -> None:
+def show(browser: Browser, folder: Path, script: str = SCRIPT, kind: str = "", cells: str = EIGHTY) -> None:
     """Open a page that has nothing but the live figure, from a file."""
     controls = (STATIC / "live.html").read_text(encoding="utf-8")
     style = (STATIC / "live.css").read_text(encoding="utf-8")
     text = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Live</title><style>{style}</style>
-        <script>{script}</script><p>Before.</p><div class="live {kind}">{controls}</div>
+        <script>{script}</script><p>Before.</p>{cells}<div class="live {kind}">{controls}</div>
         <figure><img alt="as executed" src="{PICTURE}">
         <figcaption>Caption.</figcaption></figure><p>After.</p></html>"""
     path = folder / "live.html"
@@ -222,6 +225,25 @@ def test_sliders_compute_and_print_numbers_and_command(browser: Browser, tmp_pat
     settle(browser)
     assert text(browser, ".live-run code") == "make chapter NAME=figure-2"
     assert "N = 10" in text(browser, ".live-legend")
+
+
+@needs_browser
+def test_starts_from_the_values_of_its_page(browser: Browser, tmp_path: Path) -> None:
+    """A page that was run again shows its own run, and marks the paper's values."""
+    written = next(
+        cell.source for cell in BOOK.read("figure-2").cells if "parameters" in cell.metadata.get("tags", [])
+    )
+    given = "bath_sizes = [6, 20]\ng0 = 2.0\nbath_pump = 0.3\ncentral_field = [0.0, 0.5, 1.0]"
+    show(browser, tmp_path, cells=CELLS.format(written, given))
+    settle(browser)
+    setting = {"N": 20, "g0": 2.0, "bath_pump": 0.3, "central_field": [0.0, 0.5, 1.0]}
+    assert (
+        np.abs(numbers(browser)[:2, 0] - [by_library(setting)[name][-1] for name in ("tau_z", "q")]).max()
+        <= 1.6e-8
+    )
+    assert text(browser, ".live-legend .live-paper") == "the paper's values"
+    show(browser, tmp_path, cells=CELLS.format(written, ""))
+    assert text(browser, ".live-run code") == "make chapter NAME=figure-2"
 
 
 @needs_browser
