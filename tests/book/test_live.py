@@ -68,7 +68,9 @@ FAULTS = {
 }
 
 #: As the book shows a chapter's parameters.
-CELLS = '<div class="tag_parameters"><pre>{}</pre></div><div class="tag_injected-parameters"><pre>{}</pre></div>'
+CELLS = (
+    '<div class="tag_parameters"><pre>{}</pre></div><div class="tag_injected-parameters"><pre>{}</pre></div>'
+)
 EIGHTY = CELLS.format("bath_sizes = [6, 10, 80]", "")
 PICTURE = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='600' height='500'/>"
 
