@@ -109,7 +109,7 @@ def evolve(
         If the tolerance cannot be met within the memory budget.
     """
     when = increasing_times(times)
-    question = ask(model, observables, central_state, bath_bloch)
+    question = ask(model, observables, central_state, bath_bloch, when)
     stops = sorted(
         real_number("t_stops", t, minimum=0) * question.problem.unit for t in sequence("t_stops", t_stops)
     )
@@ -190,7 +190,7 @@ def expand(
         If an argument is outside its domain, or if an observable approaches its limit more slowly than 1/N.
     """
     when = None if times is None else increasing_times(times)
-    question = ask(at_infinity(model), observables, central_state, bath_bloch)
+    question = ask(at_infinity(model), observables, central_state, bath_bloch, when)
     z = question.problem.scaling
     if abs(2 * z - round(2 * z)) > 1e-12:
         raise ArgumentError("scaling", "be a multiple of ½ for an expansion in N^{−1/2}", f"{z:g}")
@@ -225,7 +225,7 @@ def central_states(
 
     The parameters are those of `evolve`; `qutip.Qobj(states[k])` makes a QuTiP operator of one of them.
     """
-    d = 2 if isinstance(model, CentralSpinModel) else len(_checked(model).hamiltonian)
+    d = 2 if isinstance(model, CentralSpinModel) else _checked(model).dimension
     elements = OperatorBasis(d).elements
     observables = {str(i): Moment(central=e) for i, e in enumerate(elements)}
     options |= {"central_state": central_state, "bath_bloch": bath_bloch, "tolerance": tolerance}
@@ -293,10 +293,12 @@ def liouvillian(
 # --- what the functions above have in common ---
 
 
-def ask(model: Any, observables: Any, central_state: Any = "up", bath_bloch: Any = None) -> Question:
+def ask(
+    model: Any, observables: Any, central_state: Any = "up", bath_bloch: Any = None, times: Any = None
+) -> Question:
     """Check a model and what is asked of it."""
     general = _checked(model, central_state, bath_bloch)
-    problem = dimensionless(general)
+    problem = dimensionless(general, 0.0 if times is None else float(times[-1]))
     if isinstance(model, CentralSpinModel) and not isinstance(observables, Mapping):
         chosen = named(observables, model)
         moments = [moment for observable in chosen.values() for _, moment in observable.terms]

@@ -16,7 +16,7 @@ from ..numerics.stationary import NotUniqueError, StationarySolver
 from ..numerics.stepping import evolve_linear, integrate
 from ..problem.general import Problem, Task
 from ..problem.moments import Moment, Reading
-from . import dark_modes
+from . import dark_modes, jumps
 from .cut import FIRST_CUT, Converged, Outcome, Shape, converge
 from .generator import Generator
 from .modes import align, pattern
@@ -39,13 +39,15 @@ LARGEST_DENSE = 1500
 
 
 def refuses(task: Task) -> ArgumentError | None:
-    """Nothing but a stationary state of what does not stand still is refused."""
+    """A stationary state of what does not stand still is refused, and collective jumps that have no limit N = ∞."""
+    problem = task.problem if task.times is not None else task.problem.stationary()
+    if problem.size == math.inf and problem.collective_jumps and jumps.unbounded(Compiled(problem)):
+        must = "have ⟨B⟩ = 0 in the state of the sites where the limit N = ∞ is meant (but for A = None and one class)"
+        return ArgumentError("collective_jumps", must, "one with ⟨B⟩ ≠ 0")
     if task.times is not None:
         return None
-    if not task.problem.constant:
-        return ArgumentError(
-            "rates", "be constant in time where a stationary state is asked for", "a function of time"
-        )
+    if error := task.problem.never_rests():
+        return error
     if any(site.equation.moves() for site in Compiled(task.problem.stationary()).sites):
         return ArgumentError(
             "interactions",
@@ -70,7 +72,10 @@ class Solver:
         self.compiled = compile_problem(problem)
         self.references = self.compiled.references()
         at_limit = problem.size == math.inf and self.orders == (None,)
-        self.patterns = [pattern(site, problem.scaling, at_limit) for site in self.compiled.sites]
+        self.patterns = [
+            pattern(site, problem.scaling, at_limit, jumps.exchanged(self.compiled, c, at_limit))
+            for c, site in enumerate(self.compiled.sites)
+        ]
         self.rotated = dark_modes.applies(self.compiled)
         self.readout = Readout(self.compiled, task.moments, self.orders)
         if self.rotated:
@@ -115,6 +120,10 @@ class Solver:
             total += float((known.local * share).sum())
             for (C, *_), coupled in zip(site.couplings, known.coupled, strict=True):
                 total += float((coupled * share).sum()) * np.count_nonzero(C) / size
+        generic = compiled.generic() if compiled.problem.collective_jumps else []
+        for dissipator in jumps.dissipators(compiled):
+            for operation, of in zip(dissipator.central, dissipator.coefficients(generic), strict=True):
+                total += of.entries() * np.count_nonzero(operation) / size
         return total
 
     def solve(self) -> tuple[np.ndarray, dict[str, Any], float]:
@@ -213,7 +222,7 @@ class Solver:
         start[: generator.size] = generator.initial()[:, None]
         rest = self.rest()
         early, late = task.times[task.times <= rest], task.times[task.times > rest]
-        factors = self.factors()
+        factors = task.problem.functions
         states = integrate(
             derivative, np.concatenate([start.ravel(), *self.references]), np.r_[early, rest] if len(late) else early,
             task.tolerance, timed=bool(factors), factors=factors, t_stops=task.options.get("t_stops", ()),
@@ -234,22 +243,13 @@ class Solver:
     def rest(self) -> float:
         """When the reference states stand still; never where something changes in time explicitly."""
         equations = [site.equation for site in self.compiled.sites if site.equation.moves()]
-        if self.factors() or self.task.times is None or not len(self.task.times):
+        if self.task.problem.functions or self.task.times is None or not len(self.task.times):
             return math.inf
         span, time = float(self.task.times[-1]), 1 / max(equation.rate for equation in equations)
         while (time := 2 * time) < span / 2:
             if all(still(equation, equation.at(np.array([time]))[0]) for equation in equations):
                 return time
         return math.inf
-
-    def factors(self) -> list[Callable[[float], float]]:
-        """All functions of time in the problem."""
-        compiled = self.compiled
-        found = list(compiled.central.factors)
-        for site in compiled.sites:
-            found += site.equation.parts.factors
-            found += [factor for *_, factor in site.couplings if callable(factor)]
-        return found
 
     def _stationary(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
         """The stationary state, and its coefficients: L_0 v_l = −Σ_{i<l} L_{l−i} v_i, without trace."""
