@@ -17,7 +17,8 @@ system, so that M creates no excitation out of the condensate: M_{i0} = 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix, eye_array, kron
@@ -135,16 +136,18 @@ class Generator:
                         number += 1
         return *(np.concatenate(part) for part in zip(*parts, strict=True)), np.array(number)
 
-    def coefficients(self, references: Sequence[np.ndarray], time: float = 0.0) -> np.ndarray:
-        """The numbers that multiply the elements, around one reference state for every class."""
+    def coefficients(
+        self, references: Sequence[np.ndarray], value: Callable[[Callable[[float], float]], float]
+    ) -> np.ndarray:
+        """The numbers that multiply the elements, around one reference state for every class; `value` of a factor."""
         compiled = self.compiled
-        numbers = [np.array([1.0, *(f(time) for f in compiled.central.factors)])]
+        numbers = [np.array([1.0, *map(value, compiled.central.factors)])]
         for site, known, r in zip(compiled.sites, self._patterns, references, strict=True):
-            factors = [1.0, *(f(time) for f in site.equation.parts.factors)]
+            factors = [1.0, *map(value, site.equation.parts.factors)]
             numbers.append(np.tensordot(factors, local_matrices(site, r), axes=1)[known.local])
             if site.couplings:
                 M = coupling_matrices(site, r)
-                of_time = [f(time) if callable(f) else f for *_, f in site.couplings]
+                of_time = [value(f) if callable(f) else f for *_, f in site.couplings]
                 numbers += [f * M[a][known.coupled[a]] for a, f in enumerate(of_time)]
         for dissipator, generic in zip(self._dissipators, self._jumped, strict=True):
             for part, where in zip(dissipator.coefficients(references), generic, strict=True):
@@ -158,7 +161,27 @@ class Generator:
 
         With `again` the pattern is sorted once and only the values change from call to call.
         """
-        coefficients = self.coefficients(references, time)
+        return self._filled(references, lambda f: f(time), again)
+
+    def driven(self, references: Sequence[np.ndarray]) -> list[tuple[Any, list[csr_matrix]]]:
+        """The generator taken apart: (None, what is constant), then every function of time with what it multiplies."""
+        constant = self._filled(references, lambda _: 0.0)
+        found: list[tuple[Any, list[csr_matrix]]] = [(None, constant)]
+        for function in self.compiled.problem.functions:
+            both = self._filled(references, lambda f, function=function: float(f is function))  # type: ignore[misc]
+            parts = [csr_matrix(one - other) for one, other in zip(both, constant, strict=True)]
+            for part in parts:
+                part.eliminate_zeros()
+            found.append((function, parts))
+        return found
+
+    def _filled(
+        self,
+        references: Sequence[np.ndarray],
+        value: Callable[[Callable[[float], float]], float],
+        again: bool = False,
+    ) -> list[csr_matrix]:
+        coefficients = self.coefficients(references, value)
         found = []
         for i, (rows, columns, amplitudes, numbers, count) in enumerate(self._assembled):
             if not again:

@@ -13,7 +13,7 @@ from scipy.sparse import bmat, csr_matrix, eye_array
 
 from ..errors import ArgumentError
 from ..numerics.stationary import NotUniqueError, StationarySolver
-from ..numerics.stepping import evolve_linear, integrate
+from ..numerics.stepping import evolve_driven, evolve_linear, integrate
 from ..problem.general import Problem, Task
 from ..problem.moments import Moment, Reading
 from . import dark_modes, jumps
@@ -139,7 +139,10 @@ class Solver:
         if task.times is None and fixed is not None and fixed > first:
             self._stationary(*self.shape.sets(first))  # small enough to establish that the state is unique
         step: Callable[[np.ndarray, np.ndarray], Outcome]
-        step = self._stationary if task.times is None else self._moving if compiled.moving else self._steady
+        step = self._steady if task.times is not None else self._stationary
+        if task.times is not None and compiled.moving:
+            at_rest = not any(site.equation.moves() for site in compiled.sites)
+            step = self._driven if at_rest else self._moving
         found: Converged = converge(
             self.shape,
             step,
@@ -196,6 +199,23 @@ class Solver:
             L, start, times, eye_array(len(start), format="csr")[used], INTEGRATION * task.tolerance,
             masks(mask),
             Settling(L, rows, generator, mask, times, task.tolerance) if len(self.orders) == 1 else None, task.progress,
+        )  # fmt: skip
+        return self._outcome(states, rows[:, used].toarray(), generator.size)
+
+    def _driven(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
+        """Evolve around sites at rest with factors that change in time."""
+        task = self.task
+        assert task.times is not None
+        generator, mask = self._prepared(outer, inner)
+        start = np.zeros((len(mask), columns(mask)))
+        start[: generator.size] = generator.initial()[:, None]
+        (_, constant), *moving = generator.driven(self.references)
+        rows = triangular(generator.rows(self.readout, self.references))
+        used = np.unique(rows.indices)
+        states, _ = evolve_driven(
+            triangular(constant), [(f, triangular(L)) for f, L in moving], start, task.times,
+            eye_array(len(start), format="csr")[used], INTEGRATION * task.tolerance, masks(mask),
+            task.options.get("t_stops", ()), task.progress,
         )  # fmt: skip
         return self._outcome(states, rows[:, used].toarray(), generator.size)
 
