@@ -60,7 +60,7 @@ def terms(model: Any) -> list[str]:
         moving = isinstance(part.hamiltonian, tuple)
         found += [f"{owner}.hamiltonian"] if moving or np.any(part.hamiltonian) else []
         for i, jump in enumerate(getattr(part, "collective_jumps", ())):
-            found += [f"{owner}.collective_jumps.{i}"] if any(np.any(B) for B in jump[1].values()) else []
+            found += [f"{owner}.collective_jumps.{i}"] if any(np.any(B) for B in jump[1]) else []
         for kind in ("jumps", "couplings", "interactions"):
             for i, term in enumerate(getattr(part, kind, ())):
                 found += [f"{owner}.{kind}.{i}"] if np.any(term[0] if kind != "jumps" else term) else []
@@ -89,7 +89,7 @@ def leave_out(model: Any, name: str) -> Any:
         if kind == "jumps":
             change[int(place[0])] = 0 * term
         elif kind == "collective_jumps":
-            change[int(place[0])] = (term[0], {c: 0 * B for c, B in term[1].items()})
+            change[int(place[0])] = (term[0], [0 * B for B in term[1]])
         else:
             change[int(place[0])] = tuple(0 * operator for operator in term[:2])
     if owner == "central":

@@ -40,7 +40,7 @@ class Whole:
                 if self.owner[k] == c:
                     self.parts += [(None, self.damping(self.at(J, k))) for J in s.jumps]
         for A, by_class in model.collective_jumps:
-            J = sum(self.total(B, c) for c, B in by_class.items()) / np.sqrt(self.N)
+            J = sum(self.total(B, c) for c, B in enumerate(by_class)) / np.sqrt(self.N)
             self.parts.append((None, self.damping(J if A is None else self.at(A, 0) @ J)))
         self.L = csr_array(sum(part for f, part in self.parts if f is None))
         self.model = model

@@ -7,14 +7,14 @@ depends on the unit in which a model was written down. The unit is a power of 4,
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from ..errors import ArgumentError
-from .collective import CollectiveModel
+from .collective import CollectiveModel, Correlated
 from .moments import Moment, Reading
 from .terms import Factor as Factor
 from .terms import Function, split
@@ -25,6 +25,23 @@ LARGEST_RATE = 1e100
 Term = tuple[np.ndarray, Factor]
 #: A function of time is sampled so many times to find out how large it is.
 SAMPLES = 64
+
+
+@dataclass(frozen=True)
+class Later:
+    """A factor whose clock started earlier, by a dimensionless time."""
+
+    factor: Any
+    by: float
+
+    @property
+    def name(self) -> str:
+        """That of the argument which holds the factor."""
+        return str(self.factor.name)
+
+    def __call__(self, time: float) -> float:
+        """Its value at a time of the new clock."""
+        return self.factor(time + self.by)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,12 +102,12 @@ class Problem:
     at_rest: bool = False
 
     @property
-    def functions(self) -> list[Function]:
+    def functions(self) -> list[Any]:
         """All functions of time."""
         systems = (self.central, *self.classes)
         factors = [f for system in systems for _, f in (*system.hamiltonian, *system.jumps)]
         factors += [f for site in self.classes for *_, f in site.couplings]
-        return [f for f in factors if isinstance(f, Function)]
+        return [f for f in factors if callable(f)]
 
     @property
     def constant(self) -> bool:
@@ -107,16 +124,36 @@ class Problem:
             return ArgumentError(name, must, "a function of time")
         return None
 
+    def later(self, by: float) -> Problem:
+        """The same problem with a clock that starts at a later, dimensionless time."""
+        if self.constant or by == 0:
+            return self
+
+        def moved(*term: Any) -> Any:
+            return *term[:-1], Later(term[-1], by) if callable(term[-1]) else term[-1]
+
+        def of(system: Any) -> dict[str, Any]:
+            return {
+                "hamiltonian": tuple(moved(*term) for term in system.hamiltonian),
+                "jumps": tuple(moved(*term) for term in system.jumps),
+            }
+
+        classes = (
+            replace(c, **of(c), couplings=tuple(moved(*coupling) for coupling in c.couplings))
+            for c in self.classes
+        )
+        return replace(self, central=replace(self.central, **of(self.central)), classes=tuple(classes))
+
     def stationary(self) -> Problem:
         """The same problem with every site started in its own stationary state."""
         return replace(self, classes=tuple(replace(c, initial=None) for c in self.classes), at_rest=True)
 
 
-def dimensionless(model: CollectiveModel, span: float = 0.0) -> Problem:
-    """Make a checked model the general problem; `span` is the time over which functions of time matter."""
+def dimensionless(model: CollectiveModel, span: Sequence[float] | np.ndarray = (0.0,)) -> Problem:
+    """Make a checked model the general problem; between the times of `span` functions of time matter."""
     size = sum(s.count for s in model.sites)
 
-    times = np.linspace(0, span, SAMPLES if span else 1).tolist()
+    times = np.unique(np.linspace(span[0], span[-1], SAMPLES)).tolist()
 
     def strength(f: Factor) -> float:
         return max(abs(f(t)) for t in times) if callable(f) else abs(f)
@@ -129,8 +166,11 @@ def dimensionless(model: CollectiveModel, span: float = 0.0) -> Problem:
     for s in model.sites:
         sizes += [_size(A) * _size(B) * strength(f) for A, B, f in _couplings(s)]
         sizes += [_size(A) * _size(B) for A, B in s.interactions]
-    for A, by_class in model.collective_jumps:
-        sizes += [(_size(B) * (1.0 if A is None else _size(A))) ** 2 for B in by_class.values()]
+    one, given = np.eye(model.dimension, dtype=complex), list[Any](model.collective_jumps)
+    emitted = [
+        (one if A is None else A, {c: B for c, B in enumerate(Bs) if B is not None}) for A, Bs in given
+    ]
+    sizes += [(_size(A) * _size(B)) ** 2 for A, by_class in emitted for B in by_class.values()]
     largest = max(sizes)
     if not largest <= LARGEST_RATE:
         raise ArgumentError(
@@ -145,7 +185,7 @@ def dimensionless(model: CollectiveModel, span: float = 0.0) -> Problem:
             part.dimension,
             tuple((H / unit, f) for H, f in hamiltonian),
             tuple((J / root, f) for J, f in jumps),
-            part.initial,
+            None if isinstance(part.initial, Correlated) else part.initial,
         )
 
     classes = tuple(
@@ -158,9 +198,7 @@ def dimensionless(model: CollectiveModel, span: float = 0.0) -> Problem:
         )
         for s, share in zip(model.sites, _shares(model), strict=True)
     )
-    one = np.eye(model.dimension, dtype=complex)
-    collective: Any = model.collective_jumps
-    collective = tuple(((one if A is None else A) / root, by_class) for A, by_class in collective)
+    collective = tuple((A / root, by_class) for A, by_class in emitted)
     return Problem(System(*system(model)), classes, model.scaling, unit, size, collective)
 
 
@@ -237,6 +275,8 @@ class Task:
         Those of the method's `OPTIONS` that were given.
     progress : object
         `progress.Progress`; a method tells it how far it is, and it may stop the method.
+    start : object
+        The state of an earlier run of the same method, where it is not a product of initial states.
     """
 
     problem: Problem
@@ -245,6 +285,7 @@ class Task:
     tolerance: float
     options: Mapping[str, Any] = field(default_factory=dict)
     progress: Any = None
+    start: Any = None
 
 
 class Method(Protocol):

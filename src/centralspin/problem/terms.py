@@ -148,8 +148,8 @@ def interaction(name: str, value: Any, dimension: int) -> tuple[np.ndarray, np.n
 
 def collective_jump(
     name: str, value: Any, central: int, sites: Sequence[int]
-) -> tuple[np.ndarray | None, dict[int, np.ndarray]]:
-    """Return (A, {class: B}) for a central system and classes of sites of these dimensions."""
+) -> tuple[np.ndarray | None, tuple[np.ndarray | None, ...]]:
+    """Return A, and B of every class, None where there is none, for a central system and sites of these dimensions."""
     A, given = _operators(name, value, "be a pair (A, B) of operators, A perhaps None", (2,))
     checked = None if A is None else square_matrix(f"{name}[0]", A, central)
     name = f"{name}[1]"
@@ -162,10 +162,12 @@ def collective_jump(
         if len(by_class) != len(sites):
             must = f"have one operator (or None) for each of the {len(sites)} classes of sites"
             raise ArgumentError(name, must, f"of length {len(by_class)}")
-    operators = {c: square_matrix(name, B, sites[c]) for c, B in by_class.items() if B is not None}
-    if not operators:
+    operators = tuple(
+        None if by_class.get(c) is None else square_matrix(name, by_class[c], d) for c, d in enumerate(sites)
+    )
+    if all(B is None for B in operators):
         raise ArgumentError(name, "act on one class of sites at least", short(given))
-    return checked, dict(sorted(operators.items()))
+    return checked, operators
 
 
 def _operators(name: str, value: Any, must: str, lengths: tuple[int, ...]) -> Sequence[Any]:
