@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
-from .central_spin import PAULI, SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
+from .central_spin import PAULI, SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel, paper_model
 from .checks import (
+    checked,
     density_matrix,
     hermitian_matrix,
     is_operator,
@@ -162,6 +163,7 @@ class CollectiveModel:
         return replace(self, **changes)
 
 
+@checked(model=paper_model)
 def collective_model(
     model: CentralSpinModel, central_state: Any = "up", bath_bloch: Any = None
 ) -> CollectiveModel:
