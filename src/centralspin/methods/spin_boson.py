@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import qutip
 
 from ..errors import ArgumentError, TruncationError
 from ..numerics.null_space import null_vector
+from ..optional import qutip
 from ..problem.central_spin import CentralSpinModel, paper_model
 from ..problem.checks import checked, is_hermitian, number, optional, output_times, whole
 from ..problem.collective import collective_model

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -50,12 +51,15 @@ class Shape:
         The modes that readouts need.
     power : int
         Up to how many quanta they need.
+    start : callable, optional
+        From a cut to the occupations that the initial state has at it, all of which are kept.
     """
 
     weights: list[np.ndarray]
     sizes: list[float]
     needed: list[np.ndarray]
     power: int
+    start: Callable[[int], np.ndarray] | None = None
 
     @property
     def kept(self) -> np.ndarray:
@@ -66,6 +70,8 @@ class Shape:
         """The outer set, and which of its rows belong to the inner one; nothing is left out if they are the same."""
         parts = [box(self.weights, self.sizes, cut)]
         parts += [box(modes, self.sizes, quanta) for modes, quanta in self._beyond(cut)]
+        if self.start is not None:
+            parts.append(self.start(cut))
         class_of = np.repeat(np.arange(len(self.weights)), [len(w) for w in self.weights])
         return grown(union(parts), np.flatnonzero(self.kept), class_of, self.sizes)
 
@@ -76,6 +82,8 @@ class Shape:
         they are counted by what that quantum weighs. States that only the other parts hold are not told from those that
         two of them hold, so that the number is up to three times too large at cuts at which they matter.
         """
+        if self.start is not None:
+            return len(self.sets(cut)[0])
         total = 1
         for w in np.unique(np.concatenate(self.weights)[self.kept]).tolist():
             up_to_it, below = ([np.where(v < end, v, 0) for v in self.weights] for end in (w + 1, w))
@@ -108,11 +116,14 @@ class Outcome:
         The largest Σ |R_i| |v_i − v'_i| over all that is read: states v, v' of the two sets, readouts R. Unlike the
         difference of the values it does not vanish by accident.
     unknowns : int
+    end : object
+        The state at the end, to go on from.
     """
 
     values: np.ndarray
     difference: float
     unknowns: int
+    end: Any = None
 
 
 @dataclass(frozen=True)
@@ -127,7 +138,7 @@ class Converged:
 
 def converge(
     shape: Shape,
-    run: Callable[[np.ndarray, np.ndarray], Outcome],
+    run: Callable[[int, np.ndarray, np.ndarray], Outcome],
     tolerance: float,
     share: float,
     first: int,
@@ -141,7 +152,7 @@ def converge(
     ----------
     shape : Shape
     run : callable
-        From the outer set and which of its states belong to the inner one to the outcome.
+        From the cut, the outer set, and which of its states belong to the inner one, to the outcome.
     tolerance : float
         What was asked for.
     share : float
@@ -171,14 +182,14 @@ def converge(
         outer, inner = shape.sets(cut)
         complete = bool(inner.all())
         try:
-            outcome = run(outer, inner)
+            outcome = run(cut, outer, inner)
+            complete = complete and outcome.difference == 0  # an initial state may be known at some cut only
         except NotUniqueError:  # a cut may be degenerate by accident, twice as large a one will not be
             if complete or fixed is not None or cut > LARGEST_ACCIDENT * first:
                 raise
             cut *= 2
             continue
-        difference = 0.0 if complete else outcome.difference
-        difference = difference if math.isfinite(difference) else math.inf
+        difference = outcome.difference if math.isfinite(outcome.difference) else math.inf
         error = difference * lag(history, cut, difference)
         if complete or error <= share * tolerance or fixed is not None:
             return Converged(outcome, cut, error, complete)

@@ -23,6 +23,10 @@ import numpy as np
 from ..errors import ArgumentError
 from ..problem.checks import integer_array
 
+#: How many sets of occupations are kept with their hops, and how large they may be.
+SHARED, LARGEST_SHARED = 8, 5000
+_SHARED: dict[Any, SymmetricSpace] = {}
+
 
 @dataclass(frozen=True)
 class Hop:
@@ -59,7 +63,7 @@ class SymmetricSpace:
     def __init__(self, occupations: np.ndarray, class_of: Any) -> None:
         n = integer_array("occupations", occupations, 2).astype(np.int64)
         self.class_of = integer_array("class_of", class_of, 1).astype(np.intp)
-        if len(self.class_of) != n.shape[1]:
+        if len(self.class_of) != n.shape[1] or self.class_of.max(initial=0) > n.shape[1]:
             raise ArgumentError(
                 "class_of", f"name the class of each of {n.shape[1]} modes", f"of {len(self.class_of)}"
             )
@@ -73,6 +77,8 @@ class SymmetricSpace:
             [self.occupations[:, self.class_of == c].sum(axis=1) for c in range(classes)], axis=1
         )
         self._hops: dict[tuple[int, int, int], Hop] = {}
+        #: What others have made of the hops, kept as long as the space is.
+        self.lifts: dict[Any, Any] = {}
 
     def find(self, occupations: np.ndarray) -> np.ndarray:
         """Indices of the given occupations, −1 for those that are not in the set."""
@@ -111,6 +117,18 @@ class SymmetricSpace:
         # b_0 acts on n_0 = N − |n|; b_0† makes n_0 + 1 = N − (|n| − 1).
         taken = depleted[columns] - (0 if to else 1)
         return Hop(rows, columns, np.sqrt(squared[columns]), taken, 0 if to and source else 1)
+
+
+def shared_space(occupations: np.ndarray, class_of: Any) -> SymmetricSpace:
+    """A space with its hops, which problems of one shape share: those of the last few sets are kept."""
+    if len(occupations) > LARGEST_SHARED:
+        return SymmetricSpace(occupations, class_of)
+    key = (occupations.shape, occupations.tobytes(), tuple(np.asarray(class_of).tolist()))
+    space = _SHARED.pop(key, None) or SymmetricSpace(occupations, class_of)
+    _SHARED[key] = space  # the last one that was used is the last one to be dropped
+    while len(_SHARED) > SHARED:
+        _SHARED.pop(next(iter(_SHARED)), None)
+    return space
 
 
 def box(weights: Sequence[Any], sizes: Sequence[float], cut: float) -> np.ndarray:
