@@ -34,7 +34,7 @@ from centralspin.theory import (
 
 #: What is raised or given back, and made by nobody else.
 GIVEN = (
-    Exception, Result, centralspin.Expansion, centralspin.Liouvillian, emergent_modes.EmergentModes,
+    Exception, Result, centralspin.State, centralspin.Expansion, centralspin.Liouvillian, emergent_modes.EmergentModes,
     proposition_1.CompositionDefect,
 )  # fmt: skip
 #: A callable and its arguments by name.
@@ -76,6 +76,12 @@ def solvers() -> list[Call]:
     def moments(**changed: Any) -> Any:
         return evolve(spin, [0, 0.1], {"a": Moment(**changed)})
 
+    @functools.wraps(centralspin.sweep)
+    def sweep(**changed: Any) -> Any:
+        return centralspin.sweep(executor="serial", **changed)
+
+    tolerance = {"tolerance": 1e-5}
+    state = evolve(spin, [0, 0.1]).final
     limit, coefficient = expand(spin, [0, 0.1])
     space = centralspin.SymmetricSpace(np.array([[0, 0], [1, 0]]), [0, 0])
     return [
@@ -100,6 +106,34 @@ def solvers() -> list[Call]:
         (centralspin.central_states, short | start | {"tolerance": 1e-6}),
         (evolve, short | {"method": "cumulants", "order": 2}),
         (centralspin.liouvillian, {"model": spin, "cut": 3, "observables": None} | start),
+        (evolve, short | {"initial": state}),
+        (state.apply, {"operator": ONE}),
+        (state.at, {"time": 1.0}),
+        (state.expect, {"observables": ("tau_z",), "tolerance": 1e-3}),
+        (
+            centralspin.correlation,
+            short
+            | {"operators": (None, ONE, ONE), "state": "stationary", "tolerance": 1e-5, "time_budget": 9.0},
+        ),
+        (
+            centralspin.spectrum,
+            {"model": spin, "frequencies": [0.0, 1.0], "A": ONE, "B": ONE, "connected": True} | tolerance,
+        ),
+        (centralspin.eigenvalues, {"model": spin, "k": 3, "time_budget": 9.0} | tolerance),
+        (centralspin.gap, {"model": spin} | tolerance),
+        # Without `store`, for any word is a folder's name.
+        (
+            sweep,
+            {
+                "model_of": spin,
+                "axes": {"g0": [1.0]},
+                "observables": "tau_z",
+                "times": [0.0],
+                "progress": False,
+                "tolerance": 1e-4,
+            },
+        ),
+        (centralspin.load, {"path": "no such file"}),
         (centralspin.corrected, {"limit": limit, "coefficient": coefficient, "N": 10}),
         (expand(spin, [0.1]).at, {"N": 10}),
         (centralspin.SymmetricSpace, {"occupations": np.array([[0, 0], [1, 0]]), "class_of": [0, 0]}),
@@ -231,6 +265,6 @@ def missing() -> set[str]:
         for name, value in offered.items()
         if (inspect.isfunction(value) or inspect.isclass(value))
         and not (inspect.isclass(value) and issubclass(value, GIVEN))
-        and list(inspect.signature(value).parameters) != ["name", "value"]  # a rule for arguments
+        and list(inspect.signature(value).parameters) not in ([], ["name", "value"])  # the latter are rules
         and (value.__module__, value.__qualname__) not in known
     }

@@ -16,6 +16,7 @@ from centralspin import (
     BudgetError,
     CentralSpinModel,
     ConvergenceError,
+    MissingPackageError,
     Moment,
     TruncationError,
     evolve,
@@ -26,7 +27,7 @@ from centralspin import (
 from . import calls, models, oracle
 
 #: What the library may say instead of a number.
-REFUSALS = (ArgumentError, BudgetError, ConvergenceError, TruncationError)
+REFUSALS = (ArgumentError, BudgetError, ConvergenceError, MissingPackageError, TruncationError)
 #: Seconds and bytes that one case may take.
 SECONDS, BYTES = 20.0, 1e9
 

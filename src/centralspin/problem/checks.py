@@ -229,6 +229,13 @@ def output_times(name: str, value: Any) -> np.ndarray:
     return increasing_times(value, name)
 
 
+def truth(name: str, value: Any) -> bool:
+    """Return `value` if it is True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ArgumentError(name, "be True or False", short(value))
+    return bool(value)
+
+
 def real_array(
     name: str, value: Any, *, minimum: float = -LARGEST_NUMBER, maximum: float = LARGEST_NUMBER
 ) -> np.ndarray:

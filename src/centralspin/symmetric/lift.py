@@ -14,7 +14,7 @@ import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
 
 from ..errors import ArgumentError
-from ..problem.checks import integer, is_real, real_number, short
+from ..problem.checks import integer, is_real, real_number, short, truth
 from .space import SymmetricSpace
 
 
@@ -90,12 +90,10 @@ class Lift:
             raise ArgumentError("space", "be a SymmetricSpace", short(space))
         if not isinstance(bath, Bath):
             raise ArgumentError("bath", "be a Bath", short(bath))
-        if not isinstance(growing, bool):
-            raise ArgumentError("growing", "be True or False", short(growing))
         self.space, self._bath, self._scaling = space, bath, real_number("scaling", scaling)
         self._class = integer("site_class", site_class, maximum=space.excited.shape[1] - 1)
         self._modes = 1 + int((space.class_of == self._class).sum())
-        self._limited = not growing and (bath.order is not None or bath.size == math.inf)
+        self._limited = not truth("growing", growing) and (bath.order is not None or bath.size == math.inf)
         self._elements: dict[tuple[int, int], tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
     def element(self, to: int, source: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
