@@ -204,7 +204,7 @@ def test_the_coupled_part_of_a_local_operator_decays(operator, field):
         (lambda: deviation_norms(paper(4).replace(N=np.inf), [1.0], SZ), "N"),
         (lambda: deviation_norms(paper(120), [1.0], SZ), "unknowns"),
         (lambda: deviation_norms(paper(4), [1.0], np.eye(3)), "operator"),
-        (lambda: average_deviation_norms(paper(4), [1.0], "z", 3), "axis"),
+        (lambda: average_deviation_norms(paper(4), [1.0], "z", 3), "power"),
         (lambda: evolved_norms(paper(4), [1.0], np.kron(SZ, SIGMA_PLUS)), "operator"),
     ],
 )
