@@ -18,12 +18,14 @@ FLOORS = (
     ("symmetric",),
     ("methods",),
     ("theory",),
-    ("question", "state", "api", "sweeps", "__init__"),
+    ("question",),
+    ("state",),
+    ("responses", "api", "sweeps", "__init__"),
 )
 #: Independent routes to the same numbers: they share the problem with the method they check, and nothing else.
 WITNESSES = ("full_space", "dicke", "spin_boson")
 #: What notebooks import of the record; none of it may need the machinery that executes and renders.
-LIGHT = ("ledger", "settings", "style", "figure_data", "fits", "__init__")
+LIGHT = ("parameters", "ledger", "settings", "style", "figure_data", "fits", "__init__")
 
 
 def modules(package: str) -> dict[str, Path]:

@@ -7,6 +7,7 @@ from .problem.collective import CollectiveModel, Sites, collective_model
 from .problem.moments import Moment
 from .problem.observables import OBSERVABLES
 from .question import METHODS
+from .responses import correlation, eigenvalues, gap, spectrum
 from .result import Expansion, Stationary, Trajectory, corrected
 from .software import __version__ as __version__
 from .software import about, cite
@@ -44,10 +45,14 @@ __all__ = [
     "cite",
     "collective_model",
     "corrected",
+    "correlation",
+    "eigenvalues",
     "evolve",
     "expand",
+    "gap",
     "liouvillian",
     "load",
+    "spectrum",
     "steady_state",
     "sweep",
 ]

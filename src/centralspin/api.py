@@ -14,7 +14,7 @@ from .problem.central_spin import CentralSpinModel
 from .problem.checks import increasing_times, integer, real_number, sequence
 from .problem.collective import CollectiveModel
 from .problem.moments import Arithmetic, Moment
-from .question import LARGEST_CUT, ask, at_infinity, combined, number, prepare
+from .question import LARGEST_CUT, answer, ask, at_infinity, number, prepare
 from .result import Expansion, Stationary, Trajectory
 from .state import State
 from .symmetric.basis import OperatorBasis
@@ -93,11 +93,9 @@ def evolve(
     when = increasing_times(times)
     question = ask(model, observables, central_state, bath_bloch, initial)
     stops = sorted(
-        realnumber("t_stops", t, minimum=0) * question.problem.unit for t in sequence("t_stops", t_stops)
+        real_number("t_stops", t, minimum=0) * question.problem.unit for t in sequence("t_stops", t_stops)
     )
-    task, chosen = prepare(question, when, tolerance, method, options, time_budget, stops)
-    reading = chosen.run(task)
-    values = combined(question, task, chosen.ABOUT, reading)
+    values, task, reading = answer(question, when, tolerance, method, options, time_budget, stops)
     shaped = {
         name: np.ascontiguousarray(np.broadcast_to(value, when.shape)) for name, value in values.items()
     }
@@ -130,9 +128,8 @@ def steady_state(
     1.157347
     """
     question = ask(model, observables)
-    task, chosen = prepare(question, None, tolerance, method, options, time_budget)
-    reading = chosen.run(task)
-    values = {name: number(value) for name, value in combined(question, task, chosen.ABOUT, reading).items()}
+    found, task, reading = answer(question, None, tolerance, method, options, time_budget)
+    values = {name: number(value) for name, value in found.items()}
     state = State.of(model, reading, 0.0, task.tolerance)
     return Stationary(values, model, method, task.tolerance, reading.error, reading.details, state)
 
@@ -241,7 +238,12 @@ def central_states(
     d = ask(model, {"trace": Moment()}, central_state, bath_bloch, initial).problem.central.dimension
     elements = OperatorBasis(d).elements
     observables = {str(i): Moment(central=e) for i, e in enumerate(elements)}
-    options |= {"initial": initial, "central_state": central_state, "bath_bloch": bath_bloch, "tolerance": tolerance}
+    options |= {
+        "initial": initial,
+        "central_state": central_state,
+        "bath_bloch": bath_bloch,
+        "tolerance": tolerance,
+    }
     found = evolve(model, times, observables, **options)
     return d * np.einsum("it,iab->tab", np.array(list(found.values())), elements)
 
@@ -304,9 +306,11 @@ def liouvillian(
         raise ArgumentError(
             "bath_bloch", "leave the sites at rest, so that their generator is constant", "moving them"
         )
-    generator = solver.generator(solver.shape.sets(integer("cut", cut, maximum=LARGEST_CUT))[0])
+    solver.cut = integer("cut", cut, maximum=LARGEST_CUT)
+    generator = solver.generator(solver.shape.sets(solver.cut)[0])
     (matrix,), (rows,) = (
         generator.matrices(solver.references),
         generator.rows(solver.readout, solver.references),
     )
-    return Liouvillian(matrix * question.problem.unit, generator.space, generator.initial(), rows)
+    start = solver.start(generator, np.ones(generator.size, dtype=bool))[:, 0]
+    return Liouvillian(matrix * question.problem.unit, generator.space, start, rows)

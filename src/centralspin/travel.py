@@ -21,6 +21,8 @@ from .software import __version__
 
 #: Written into every file; it counts up when what is written changes.
 FORMAT = 1
+#: What is not written: states, which are as large as the computation.
+LEFT_BEHIND = ("final", "state")
 #: The look of the book's figures: colour-blind-safe colours, and line styles that tell curves apart in greyscale.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
@@ -43,6 +45,8 @@ class Saved:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write everything, the problem included, to one `.npz` file, which `centralspin.load` reads.
+
+        Only the state that a run has left, `.final` or `.state`, is not written; the run makes it again.
 
         Parameters
         ----------
@@ -112,8 +116,9 @@ def load(path: str | os.PathLike[str]) -> Any:
 
 def _pack(value: Any, arrays: dict[str, np.ndarray], name: str = "value") -> Any:
     """Return a value as JSON holds it; arrays go to `arrays`, under the name that is written in their place."""
-    if isinstance(value, Saved):  # with all of its parts
-        parts = {f.name: _pack(getattr(value, f.name), arrays, f.name) for f in fields(value)}  # type: ignore[arg-type]
+    if isinstance(value, Saved):
+        names = [f.name for f in fields(value) if f.name not in LEFT_BEHIND]  # type: ignore[arg-type]
+        parts = {part: _pack(getattr(value, part), arrays, part) for part in names}
         return {"result": type(value).__name__, "parts": parts}
     if isinstance(value, np.ndarray) and value.ndim:
         arrays[key := f"array_{len(arrays)}"] = value

@@ -162,10 +162,14 @@ class Arithmetic:
         About what it is.
     shift : callable
         For a moment, c of "reference" as a series of the shape of one value; raises where it is infinite.
+    hermitian : bool
+        Whether the state is, so that moments of Hermitian operators are real.
     """
 
-    def __init__(self, basic: Sequence[Moment], values: np.ndarray, about: str, shift: Any) -> None:
-        self._about, self._shift = about, shift
+    def __init__(
+        self, basic: Sequence[Moment], values: np.ndarray, about: str, shift: Any, hermitian: bool = True
+    ) -> None:
+        self._about, self._shift, self._hermitian = about, shift, hermitian
         self._values = {moment.key(): values[..., i] for i, moment in enumerate(basic)}
         self._one = np.zeros_like(values[..., 0])
         self._one[0] = 1
@@ -175,7 +179,7 @@ class Arithmetic:
     def __call__(self, moment: Moment) -> np.ndarray:
         """The value of a moment, shape (orders, …), real where the moment is."""
         found = self._combined(moment)
-        return np.real(found) if moment.hermitian else found
+        return np.real(found) if moment.hermitian and self._hermitian else found
 
     def _combined(self, moment: Moment) -> np.ndarray:
         p = moment.power or 0

@@ -199,7 +199,8 @@ class Generator:
     def collective(self, maps: Mapping[int, np.ndarray], scaling: float) -> csr_matrix:
         """N^{−s} Σ_k M^{(k)} on the occupations, M by class."""
         return sum(
-            (self._lift(index, scaling, None)(M) for index, M in maps.items()), csr_matrix((self.space.size,) * 2)
+            (self._lift(index, scaling, None)(M) for index, M in maps.items()),
+            csr_matrix((self.space.size,) * 2),
         )
 
     def blocks(self) -> np.ndarray:

@@ -155,14 +155,20 @@ def box(weights: Sequence[Any], sizes: Sequence[float], cut: float) -> np.ndarra
 
 def count_box(weights: Sequence[Any], sizes: Sequence[float], cut: int) -> int:
     """The number of states of `box`, counted without listing them."""
-    total = np.eye(1, cut + 1)[0]
+    total = np.eye(1, cut + 1)[0]  # by weighted occupation
     for of_class, size in zip(weights, sizes, strict=True):
-        ways = np.zeros((int(min(size, cut)) + 1, cut + 1))  # by occupation and weighted occupation
-        ways[0, 0] = 1
-        for weight in (w for w in of_class if 0 < w <= cut):
-            for occupation in range(1, len(ways)):
-                ways[occupation, weight:] += ways[occupation - 1, : cut + 1 - weight]
-        total = np.convolve(total, ways.sum(axis=0))[: cut + 1]
+        kept = [int(weight) for weight in of_class if 0 < weight <= cut]
+        if kept and size * min(kept) < cut:
+            ways = np.zeros((int(size) + 1, cut + 1))  # by occupation and weighted occupation
+            ways[0] = total
+            for weight in kept:
+                for occupation in range(1, len(ways)):
+                    ways[occupation, weight:] += ways[occupation - 1, : cut + 1 - weight]
+            total = ways.sum(axis=0)
+        else:  # the class is never full
+            for weight in kept:
+                for rest in range(weight):
+                    total[rest::weight] = np.cumsum(total[rest::weight])
     return int(total.sum())
 
 
