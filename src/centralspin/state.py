@@ -15,10 +15,11 @@ from .question import answer, ask, number
 from .result import Result
 from .symmetric.basis import OperatorBasis
 from .symmetric.state import Held
+from .travel import Saved
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class State(Correlated):
+class State(Saved, Correlated):
     r"""The state of a central system and its sites, at any N.
 
     `evolve(…).final` and `steady_state(…).state` are such; `evolve(…, initial=state)` goes on from one. A state is

@@ -16,13 +16,13 @@ from .errors import ArgumentError
 from .problem.central_spin import CentralSpinModel
 from .problem.checks import short
 from .problem.description import describe, restore
+from .problem.general import Problem, SiteClass, System, Task
+from .problem.moments import Moment
 from .problem.observables import OBSERVABLES
 from .software import __version__
 
 #: Written into every file; it counts up when what is written changes.
 FORMAT = 1
-#: What is not written: states, which are as large as the computation.
-LEFT_BEHIND = ("final", "state")
 #: The look of the book's figures: colour-blind-safe colours, and line styles that tell curves apart in greyscale.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
@@ -32,6 +32,8 @@ LOOK = {
     "lines.linewidth": 1.8,
     "legend.frameon": False,
 }
+#: What a state remembers of how it was made.
+PARTS = {kind.__name__: kind for kind in (Moment, Problem, SiteClass, System, Task)}
 
 
 class Saved:
@@ -45,8 +47,6 @@ class Saved:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write everything, the problem included, to one `.npz` file, which `centralspin.load` reads.
-
-        Only the state that a run has left, `.final` or `.state`, is not written; the run makes it again.
 
         Parameters
         ----------
@@ -116,15 +116,18 @@ def load(path: str | os.PathLike[str]) -> Any:
 
 def _pack(value: Any, arrays: dict[str, np.ndarray], name: str = "value") -> Any:
     """Return a value as JSON holds it; arrays go to `arrays`, under the name that is written in their place."""
-    if isinstance(value, Saved):
-        names = [f.name for f in fields(value) if f.name not in LEFT_BEHIND]  # type: ignore[arg-type]
-        parts = {part: _pack(getattr(value, part), arrays, part) for part in names}
+    if isinstance(value, Saved) or type(value).__name__ in PARTS:  # with all of its parts
+        parts = {f.name: _pack(getattr(value, f.name), arrays, f.name) for f in fields(value) if f.init}
         return {"result": type(value).__name__, "parts": parts}
     if isinstance(value, np.ndarray) and value.ndim:
         arrays[key := f"array_{len(arrays)}"] = value
         return {"array": key}
     if isinstance(value, Mapping):
-        return {"mapping": [[str(k), _pack(v, arrays, str(k))] for k, v in value.items()]}
+        return {
+            "mapping": [
+                [k if isinstance(k, int) else str(k), _pack(v, arrays, str(k))] for k, v in value.items()
+            ]
+        }
     if isinstance(value, (tuple, list)):
         return {type(value).__name__: [_pack(v, arrays, name) for v in value]}
     return {"described": describe(value, name)}
@@ -133,7 +136,7 @@ def _pack(value: Any, arrays: dict[str, np.ndarray], name: str = "value") -> Any
 def _unpack(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     ((kind, content), *_) = value.items()
     if kind == "result":
-        return Saved._kinds[content](**{k: _unpack(v, arrays) for k, v in value["parts"].items()})
+        return (Saved._kinds | PARTS)[content](**{k: _unpack(v, arrays) for k, v in value["parts"].items()})
     if kind == "array":
         return arrays[content]
     if kind in ("list", "tuple"):

@@ -18,13 +18,14 @@ from scipy.sparse import csr_matrix, eye_array, kron
 from ..errors import ArgumentError
 from ..problem.general import Problem, Task
 from ..problem.moments import Moment
+from ..travel import Saved
 from .basis import OperatorBasis
 from .readout import about_reference
 from .site import Compiled
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class Held(Saved):
     """A permutation-invariant state, by the two sets of the run that made it, which can make it again at another cut.
 
     Attributes
