@@ -1,7 +1,7 @@
 # Everything a reader or developer runs. `make` alone explains the targets.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test test-lowest test-newest mutants fuzz reruns serve pdf chapter lab bench lint lock clean
+.PHONY: help book test test-lowest test-newest mutants fuzz reruns serve pdf chapter lab bench lint dist lock clean
 
 # The first Python for which requirements.lock has wheels; plain python3 if it is one.
 FIND_PYTHON = for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -23,10 +23,11 @@ PARAMETERS ?=
 export NAME PARAMETERS
 
 # An environment of its own, with the lower bounds of the dependencies or with what is newest, and no lock.
-LOWEST = $$(sed -n '/^dependencies/,/^]/s/^ *"\([a-z]*\)>=\([0-9.]*\).*/\1==\2/p' pyproject.toml)
+LOWEST = $$(sed -n -e '/^dependencies/,/^]/s/^ *"\([a-z]*\)>=\([0-9.]*\).*/\1==\2/p' \
+	-e 's/^qutip = \["\(qutip\)>=\([0-9.]*\)"\]/\1==\2/p' pyproject.toml)
 define test_with
 $(3) -m venv $(1)
-$(1)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -e '.[test]' $(2)
+$(1)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -e '.[qutip,test]' $(2)
 $(1)/bin/python -m pip list --disable-pip-version-check | grep -iE '^(numpy|scipy|qutip) '
 $(1)/bin/python -m pytest -p no:cacheprovider $(LIBRARY_TESTS)
 endef
@@ -84,6 +85,16 @@ lint: $(READY) ## Check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+# Built from what is in the folder, not from what an earlier build has left.
+dist: $(READY) ## Build the wheel, and test it in an empty environment with NumPy and SciPy alone
+	@rm -rf build _build/dist && mkdir -p _build/dist
+	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir _build/dist . && rm -rf build
+	@$(PYTHON) -m venv --clear _build/dist/empty
+	@_build/dist/empty/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+		_build/dist/centralspin-*.whl
+	@_build/dist/empty/bin/python -m pip list --disable-pip-version-check
+	@cp tests/smoke.py _build/dist && cd _build/dist && empty/bin/python -I -W error smoke.py
 
 lock: ## Renew requirements.lock from pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \

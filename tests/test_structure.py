@@ -13,12 +13,14 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 #: The floors of the library, from the ground up; a module may import from its own floor and from those below.
 FLOORS = (
-    ("errors", "progress", "numerics"),
-    ("problem", "result"),
+    ("errors", "progress", "optional", "software", "numerics"),
+    ("problem", "travel", "result"),
     ("symmetric",),
     ("methods",),
     ("theory",),
-    ("api", "__init__"),
+    ("question",),
+    ("state",),
+    ("responses", "api", "sweeps", "__init__"),
 )
 #: Independent routes to the same numbers: they share the problem with the method they check, and nothing else.
 WITNESSES = ("full_space", "dicke", "spin_boson")

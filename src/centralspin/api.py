@@ -14,7 +14,7 @@ from .problem.central_spin import CentralSpinModel
 from .problem.checks import increasing_times, integer, real_number, sequence
 from .problem.collective import CollectiveModel
 from .problem.moments import Arithmetic, Moment
-from .question import LARGEST_CUT, ask, at_infinity, combined, number, prepare
+from .question import LARGEST_CUT, answer, ask, at_infinity, number, prepare
 from .result import Expansion, Stationary, Trajectory
 from .state import State
 from .symmetric.basis import OperatorBasis
@@ -80,15 +80,22 @@ def evolve(
         If an argument is outside its domain or the method cannot do what is asked.
     TruncationError
         If the tolerance cannot be met within the memory budget.
+
+    Examples
+    --------
+    >>> from centralspin import CentralSpinModel, evolve
+    >>> found = evolve(CentralSpinModel.figure_2(N=80), [0, 1, 2], ("tau_z", "Q2"))
+    >>> found["tau_z"]
+    array([ 1.        , -0.06260596, -0.23529598])
+    >>> found.error < 1e-8
+    True
     """
     when = increasing_times(times)
     question = ask(model, observables, central_state, bath_bloch, initial)
     stops = sorted(
-        realnumber("t_stops", t, minimum=0) * question.problem.unit for t in sequence("t_stops", t_stops)
+        real_number("t_stops", t, minimum=0) * question.problem.unit for t in sequence("t_stops", t_stops)
     )
-    task, chosen = prepare(question, when, tolerance, method, options, time_budget, stops)
-    reading = chosen.run(task)
-    values = combined(question, task, chosen.ABOUT, reading)
+    values, task, reading = answer(question, when, tolerance, method, options, time_budget, stops)
     shaped = {
         name: np.ascontiguousarray(np.broadcast_to(value, when.shape)) for name, value in values.items()
     }
@@ -112,11 +119,17 @@ def steady_state(
     ------
     ConvergenceError
         If the stationary state is not unique.
+
+    Examples
+    --------
+    >>> import math
+    >>> from centralspin import CentralSpinModel, steady_state
+    >>> steady_state(CentralSpinModel.figure_2(N=math.inf), "Q2")["Q2"]
+    1.157347
     """
     question = ask(model, observables)
-    task, chosen = prepare(question, None, tolerance, method, options, time_budget)
-    reading = chosen.run(task)
-    values = {name: number(value) for name, value in combined(question, task, chosen.ABOUT, reading).items()}
+    found, task, reading = answer(question, None, tolerance, method, options, time_budget)
+    values = {name: number(value) for name, value in found.items()}
     state = State.of(model, reading, 0.0, task.tolerance)
     return Stationary(values, model, method, task.tolerance, reading.error, reading.details, state)
 
@@ -164,6 +177,15 @@ def expand(
     ------
     ArgumentError
         If an argument is outside its domain, or if an observable approaches its limit more slowly than 1/N.
+
+    Examples
+    --------
+    >>> from centralspin import CentralSpinModel, expand
+    >>> series = expand(CentralSpinModel.figure_2(), None, "tau_z")
+    >>> series.limit["tau_z"], series.coefficient["tau_z"]
+    (-0.2753944, 0.0172307)
+    >>> series.at(80)["tau_z"]
+    -0.2751790
     """
     when = None if times is None else increasing_times(times)
     question = ask(at_infinity(model), observables, central_state, bath_bloch)
@@ -203,11 +225,25 @@ def central_states(
     """Return the density matrices of the central system in time, shape (times, d, d).
 
     The parameters are those of `evolve`; `qutip.Qobj(states[k])` makes a QuTiP operator of one of them.
+
+    Examples
+    --------
+    >>> from centralspin import CentralSpinModel, central_states
+    >>> states = central_states(CentralSpinModel.figure_2(N=80), [0, 1])
+    >>> states.shape
+    (2, 2, 2)
+    >>> states[1, 0, 0].real
+    0.468697
     """
     d = ask(model, {"trace": Moment()}, central_state, bath_bloch, initial).problem.central.dimension
     elements = OperatorBasis(d).elements
     observables = {str(i): Moment(central=e) for i, e in enumerate(elements)}
-    options |= {"initial": initial, "central_state": central_state, "bath_bloch": bath_bloch, "tolerance": tolerance}
+    options |= {
+        "initial": initial,
+        "central_state": central_state,
+        "bath_bloch": bath_bloch,
+        "tolerance": tolerance,
+    }
     found = evolve(model, times, observables, **options)
     return d * np.einsum("it,iab->tab", np.array(list(found.values())), elements)
 
@@ -252,6 +288,15 @@ def liouvillian(
         The largest weighted number of excitations.
     observables : mapping of names to central operators or `Moment`, optional
         What `rows` reads; by default the trace.
+
+    Examples
+    --------
+    >>> from centralspin import CentralSpinModel, liouvillian
+    >>> L = liouvillian(CentralSpinModel.figure_2(N=80), cut=4)
+    >>> L.matrix.shape[0] == len(L.initial) == 4 * L.space.size
+    True
+    >>> (L.rows @ L.initial)[0]
+    1.0
     """
     given = {"trace": Moment()} if observables is None else observables
     question = ask(model, given, central_state, bath_bloch)
@@ -261,9 +306,11 @@ def liouvillian(
         raise ArgumentError(
             "bath_bloch", "leave the sites at rest, so that their generator is constant", "moving them"
         )
-    generator = solver.generator(solver.shape.sets(integer("cut", cut, maximum=LARGEST_CUT))[0])
+    solver.cut = integer("cut", cut, maximum=LARGEST_CUT)
+    generator = solver.generator(solver.shape.sets(solver.cut)[0])
     (matrix,), (rows,) = (
         generator.matrices(solver.references),
         generator.rows(solver.readout, solver.references),
     )
-    return Liouvillian(matrix * question.problem.unit, generator.space, generator.initial(), rows)
+    start = solver.start(generator, np.ones(generator.size, dtype=bool))[:, 0]
+    return Liouvillian(matrix * question.problem.unit, generator.space, start, rows)

@@ -40,8 +40,8 @@ LARGEST_CUT, LARGEST_ORDER = 10_000, 12
 class Question:
     """What is asked, whatever the kind of model: the problem, the moments, and how to combine them.
 
-    `combine` takes a function that gives a moment's value. `start` is the state to go on from, if any. `tops` are the populations of the highest levels of
-    oscillators in the central system, which tell whether it has enough of them.
+    `combine` takes a function that gives a moment's value. `start` is the state to go on from, if any. `tops` are the
+    populations of the highest levels of oscillators in the central system, which tell whether it has enough of them.
     """
 
     model: Any
@@ -68,7 +68,7 @@ def ask(
     general = _checked(model, central_state, bath_bloch, initial is not None)
     problem = dimensionless(general)
     start: Any = initial if initial is not None else general.initial
-    if isinstance(start, Correlated):
+    if isinstance(general.initial if initial is None else initial, Correlated):
         problem = start.held.placed(problem).later(start.time * problem.unit)
     else:
         start = None
@@ -167,6 +167,21 @@ def prepare(
     if refusal is not None:
         raise refusal
     return task, chosen
+
+
+def answer(
+    question: Question,
+    times: np.ndarray | None,
+    tolerance: Any,
+    method: Any = "symmetric",
+    options: Mapping[str, Any] | None = None,
+    time_budget: Any = math.inf,
+    t_stops: Sequence[float] = (),
+) -> tuple[dict[str, Any], Task, Reading]:
+    """Run a method: the values by name, its task, and its reading."""
+    task, chosen = prepare(question, times, tolerance, method, options or {}, time_budget, t_stops)
+    reading = chosen.run(task)
+    return combined(question, task, chosen.ABOUT, reading), task, reading
 
 
 def check_options(known: frozenset[str], method: str, options: Mapping[str, Any]) -> dict[str, Any]:

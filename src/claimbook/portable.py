@@ -86,7 +86,7 @@ class Text:
         name, _, form = content.partition(":")
         if name not in self.values:
             raise ValueError(f"The text needs the value {name}, which the execution has not left.")
-        value = self.values[name]
+        value: Any = self.values[name]
         with contextlib.suppress(ValueError):
             value = float(value) if form else ast.literal_eval(value)  # `inf` is no literal
         return format(value, form) if form else str(value)

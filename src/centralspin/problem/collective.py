@@ -55,6 +55,17 @@ class Sites:
         The initial state of every site; by default the stationary state of its own Lindbladian.
     share : float, optional
         N_c/N where `count` is infinite; infinite classes share equally what is left.
+
+    Examples
+    --------
+    >>> from centralspin import SIGMA_MINUS, SIGMA_PLUS, Sites
+    >>> Sites(
+    ...     count=100,
+    ...     hamiltonian=[[0.5, 0], [0, -0.5]],
+    ...     jumps=[SIGMA_MINUS],
+    ...     couplings=[(SIGMA_PLUS, SIGMA_MINUS)],
+    ... ).dimension
+    2
     """
 
     count: float
@@ -136,6 +147,25 @@ class CollectiveModel:
     ------
     ArgumentError
         If an operator has the wrong shape or is not Hermitian where it must be.
+
+    Examples
+    --------
+    A driven, decaying spin coupled to ten sites that decay:
+
+    >>> import numpy as np
+    >>> from centralspin import SIGMA_MINUS, SIGMA_PLUS, CollectiveModel, Moment, Sites, steady_state
+    >>> sites = Sites(
+    ...     count=10,
+    ...     hamiltonian=np.zeros((2, 2)),
+    ...     jumps=[SIGMA_MINUS],
+    ...     couplings=[(2 * SIGMA_PLUS, SIGMA_MINUS)],
+    ... )
+    >>> model = CollectiveModel(hamiltonian=[[0, 1], [1, 0]], jumps=[SIGMA_MINUS], sites=sites)
+    >>> up = np.diag([1, 0])
+    >>> asked = {"central": up, "sites": Moment(site=up, scaling=1, about="zero")}
+    >>> found = steady_state(model, asked)
+    >>> found["central"], found["sites"]
+    (0.0156937, 0.0230425)
     """
 
     hamiltonian: Any

@@ -46,6 +46,19 @@ class Moment:
     -----
     The value is real if A and B are Hermitian (and commute, as they act on different systems), complex otherwise.
     Operators may be NumPy arrays, nested lists or operators of QuTiP.
+
+    Examples
+    --------
+    :math:`⟨τ_x S_x⟩/\sqrt N`, and the variance of :math:`S_z/\sqrt N`:
+
+    >>> from centralspin import PAULI, CentralSpinModel, Moment, evolve
+    >>> x, _, z = PAULI
+    >>> asked = {"xx": Moment(central=x, site=x), "variance": Moment(site=z, power=2, about="mean")}
+    >>> found = evolve(CentralSpinModel.figure_2(N=80), [0, 1], asked)
+    >>> found["xx"]
+    array([0.       , 0.1128405])
+    >>> found["variance"][0]
+    0.5555556
     """
 
     central: Any = None
@@ -149,10 +162,14 @@ class Arithmetic:
         About what it is.
     shift : callable
         For a moment, c of "reference" as a series of the shape of one value; raises where it is infinite.
+    hermitian : bool
+        Whether the state is, so that moments of Hermitian operators are real.
     """
 
-    def __init__(self, basic: Sequence[Moment], values: np.ndarray, about: str, shift: Any) -> None:
-        self._about, self._shift = about, shift
+    def __init__(
+        self, basic: Sequence[Moment], values: np.ndarray, about: str, shift: Any, hermitian: bool = True
+    ) -> None:
+        self._about, self._shift, self._hermitian = about, shift, hermitian
         self._values = {moment.key(): values[..., i] for i, moment in enumerate(basic)}
         self._one = np.zeros_like(values[..., 0])
         self._one[0] = 1
@@ -162,7 +179,7 @@ class Arithmetic:
     def __call__(self, moment: Moment) -> np.ndarray:
         """The value of a moment, shape (orders, …), real where the moment is."""
         found = self._combined(moment)
-        return np.real(found) if moment.hermitian else found
+        return np.real(found) if moment.hermitian and self._hermitian else found
 
     def _combined(self, moment: Moment) -> np.ndarray:
         p = moment.power or 0

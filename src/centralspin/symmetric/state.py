@@ -9,33 +9,35 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_matrix, eye_array, kron
 
 from ..errors import ArgumentError
-from ..problem.general import Problem
+from ..problem.general import Problem, Task
 from ..problem.moments import Moment
+from ..travel import Saved
 from .basis import OperatorBasis
 from .readout import about_reference
 from .site import Compiled
 
-#: Occupations that hold less than this part of the tolerance, all together, are not kept.
-NEGLIGIBLE = 1e-3
-
 
 @dataclass(frozen=True, eq=False)
-class Held:
-    """A permutation-invariant state, by the two sets of the run that made it.
+class Held(Saved):
+    """A permutation-invariant state, by the two sets of the run that made it, which can make it again at another cut.
 
     Attributes
     ----------
     occupations : ndarray of int, shape (states, modes)
-        In lexicographic order.
+        The outer set, in lexicographic order.
+    inner : ndarray of bool, shape (states,)
+        Which of them belong to the inner set.
     vectors : ndarray, shape (states, d_c², 2)
-        By the outer and by the inner set; what is not in the inner set is 0 there.
+        The coordinates by the outer and by the inner set.
+    cut : int
+        The cut of the sets.
     references : list of ndarray
         The Bloch vector of the reference state of every class.
     counts : list of float
@@ -44,22 +46,44 @@ class Held:
         The basis of every class, see `OperatorBasis`.
     modes : ndarray or None
         The rotation of the modes of several large classes, see `dark_modes`.
+    task : Task
+        What made it.
+    integration : float
+        What integration in time may have added to the error, here and before.
+    product : ndarray or None
+        The real matrix that has multiplied the central coordinates since.
     """
 
     occupations: np.ndarray
+    inner: np.ndarray
     vectors: np.ndarray
+    cut: int
     references: list[np.ndarray]
     counts: list[float]
     mixes: list[np.ndarray | None]
-    modes: np.ndarray | None = None
+    modes: np.ndarray | None
+    task: Task
+    integration: float = 0.0
+    product: np.ndarray | None = None
+    #: The same state at the largest cut it was made again at.
+    better: list[Held] = field(default_factory=list, repr=False)
+
+    @property
+    def exact(self) -> bool:
+        """Whether both sets gave the same."""
+        return bool((self.vectors[..., 0] == self.vectors[..., 1]).all())
 
     def placed(self, problem: Problem) -> Problem:
         """The problem with the sites started in the reference states, or raise if the state is of another system."""
         sizes = [OperatorBasis(c.dimension).size - 1 for c in problem.classes]
-        if self.vectors.shape[1] != problem.central.dimension**2 or sizes != [len(r) for r in self.references]:
+        if self.vectors.shape[1] != problem.central.dimension**2 or sizes != [
+            len(r) for r in self.references
+        ]:
             raise ArgumentError("initial", "be a state of the same central system and sites", "one of others")
         if self.counts != (counts := [c.count for c in problem.classes]):
-            raise ArgumentError("initial", f"be a state of {_listed(counts)} sites", f"of {_listed(self.counts)}")
+            raise ArgumentError(
+                "initial", f"be a state of {_listed(counts)} sites", f"of {_listed(self.counts)}"
+            )
         classes = []
         for site, r, mix in zip(problem.classes, self.references, self.mixes, strict=True):
             elements = OperatorBasis(site.dimension, mix).elements
@@ -68,7 +92,7 @@ class Held:
 
     def seeds(self) -> list[np.ndarray]:
         """For every class the single-site matrix elements that would make what the state holds."""
-        held = self.occupations.any(axis=0)
+        held = np.asarray(self.occupations.any(axis=0))
         ends = np.cumsum([0, *(len(r) for r in self.references)])
         found = []
         for a, b in itertools.pairwise(ends):
@@ -77,17 +101,11 @@ class Held:
             found.append(matrix)
         return found
 
-    def pruned(self, tolerance: float) -> Held:
-        """Without the occupations that hold next to nothing: every continuation adds some at the rim."""
-        size = np.abs(self.vectors).max(axis=(1, 2))
-        keep = size > NEGLIGIBLE * tolerance * max(size.max(), 1e-300) / len(size)
-        keep[0] = True
-        return replace(self, occupations=self.occupations[keep], vectors=self.vectors[keep])
-
-    def on_central(self, left: np.ndarray, right: np.ndarray) -> Held:
-        """K ρ K† and the like: central coordinates multiplied by two complex matrices; the product must be real."""
-        product = (left @ right).real
-        return replace(self, vectors=np.einsum("ab,nbs->nas", product, self.vectors))
+    def multiplied(self, product: np.ndarray) -> Held:
+        """The central coordinates multiplied by a real matrix."""
+        vectors = np.einsum("ab,nbs->nas", product, self.vectors)
+        before = np.eye(len(product)) if self.product is None else self.product
+        return replace(self, vectors=vectors, product=product @ before, better=[])
 
 
 def _listed(counts: Sequence[float]) -> str:
