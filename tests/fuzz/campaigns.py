@@ -42,7 +42,7 @@ def close(found: Any, right: Any, allowed: float, what: str) -> str | None:
 
 def small_in_time(random: models.Draws) -> str | None:
     """Evolution of small models against matrix exponentials."""
-    model = models.levels_model(random)
+    model = models.levels_model(random, drives=True)
     times = np.sort(random.uniform(0, 4, size=2))
     wanted = models.moments(random, model)
     tolerance = float(10.0 ** random.integers(-9, -4))
@@ -189,7 +189,7 @@ def bad_input(random: models.Draws) -> str | None:
     }  # fmt: skip
     general: dict[str, Any] = {
         "hamiltonian": np.diag([1.0, -1.0]), "jumps": [minus], "sites": Sites(**sites), "scaling": 0.5,
-        "initial": one / 2,
+        "initial": one / 2, "rates": [1.0], "collective_jumps": [(None, minus)],
     }  # fmt: skip
     moment = {"central": one, "site": one, "power": 2, "scaling": 0.5, "site_class": 0, "about": "mean"}
     short: dict[str, Any] = {"model": spin, "times": [0, 0.1]}
