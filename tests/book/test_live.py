@@ -59,16 +59,19 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "no pump": {"bath_pump": 0.0, "central_pump": 0.0, "N": 1000},
 }
 FAULTS = {
-    "an element of −i[τx, ·]": ("[3, 2, 2]", "[3, 2, 2.00001]"),
-    "an element of {τx, ·}": ("[0, 1, 2]", "[0, 1, 2.00001]"),
+    "an element of the hops": ("[-1, 0, 1, 0]", "[-1, 0, 1.00001, 0]"),
+    "a sign of a hop from σz": ("[0, 2, 0, 1]", "[0, 2, 0, -1]"),
+    "the bath's own state": ("[1, -1, 1, -r]", "[1, -1, 1, r]"),
+    "the amplitude of all hops": ("amplitude * one", "amplitude * one * 1.00001"),
+    "the central field": ("central_field.map(w => 2 * w)", "central_field.map(w => 2.00001 * w)"),
     "the depletion of the condensate": ("(excited - 1) / p.N", "excited / p.N"),
-    "a sign of a hop from σz": ("[0, 2, sum([A.y, g])]", "[0, 2, sum([A.y, -g])]"),
     "the damping of σz": ("(n[0] + n[1]) / 2 + n[2]", "(n[0] + n[1] + n[2]) / 2"),
     "a moment's row": ("(j - 1) / p.N", "j / p.N"),
 }
-
 #: As the book shows a chapter's parameters.
-CELLS = '<div class="tag_parameters"><pre>{}</pre></div><div class="tag_injected-parameters"><pre>{}</pre></div>'
+CELLS = (
+    '<div class="tag_parameters"><pre>{}</pre></div><div class="tag_injected-parameters"><pre>{}</pre></div>'
+)
 EIGHTY = CELLS.format("bath_sizes = [6, 10, 80]", "")
 PICTURE = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' width='600' height='500'/>"
 
