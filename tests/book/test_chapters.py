@@ -12,6 +12,7 @@ from claimbook.layout import Book
 
 BOOK = Book(Path(__file__).resolve().parents[2])
 LIBRARY = BOOK.settings.library
+LONGEST_CELL = 15  # lines of code that stand open in the text; longer ones are folded
 LONGEST_LINE = 90  # characters of code that fit the page without scrolling
 #: What chapters may import of the two packages, beyond names that the packages export themselves.
 PUBLIC = {f"{LIBRARY}.methods", f"{LIBRARY}.theory", "claimbook.style", "claimbook.fits"}
@@ -72,6 +73,15 @@ def is_public(name: str) -> bool:
 @pytest.mark.parametrize("chapter", BOOK.chapters())
 def test_chapter_imports_public_names_only(chapter: str) -> None:
     assert not [name for name in imports(chapter) if not is_public(name)]
+
+
+@pytest.mark.parametrize("chapter", BOOK.chapters())
+def test_open_cells_are_short(chapter: str) -> None:
+    folded = {"hide-input", "hide-cell", "parameters"}
+    for cell in BOOK.read(chapter).cells:
+        if cell.cell_type == "code" and not folded & set(cell.metadata.get("tags", [])):
+            lines = [line for line in cell.source.splitlines() if line.strip()]
+            assert len(lines) <= LONGEST_CELL, cell.source
 
 
 @pytest.mark.parametrize("chapter", BOOK.chapters())

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import qutip
 
 from ..errors import ArgumentError, ConvergenceError
 from ..numerics.null_space import null_vector
 from ..numerics.stepping import breakpoints
+from ..optional import qutip
 from ..problem.central_spin import PAULI, CentralSpinModel
 from ..problem.checks import is_hermitian
 from ..problem.collective import collective_model

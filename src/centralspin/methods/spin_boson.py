@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import qutip
 
 from ..errors import ArgumentError, TruncationError
 from ..numerics.null_space import null_vector
+from ..optional import qutip
 from ..problem.central_spin import CentralSpinModel
 from ..problem.checks import increasing_times, is_hermitian
 from ..problem.collective import collective_model

@@ -60,6 +60,15 @@ class CentralSpinModel:
     ------
     ArgumentError
         If an argument is outside its domain.
+
+    Examples
+    --------
+    >>> from centralspin import CentralSpinModel
+    >>> model = CentralSpinModel(N=16, g0=4.0, central_decay=0.1, bath_pump=0.2, bath_decay=1.0)
+    >>> model.coupling, model.epsilon
+    (1.0, 0.6666667)
+    >>> model.replace(N=64).coupling
+    0.5
     """
 
     N: float

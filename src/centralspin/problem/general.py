@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import ArgumentError
 from .checks import real_number
-from .collective import CollectiveModel
+from .collective import CollectiveModel, Correlated
 from .moments import Moment, Reading
 
 #: Products of rates must stay within what a floating-point number can hold.
@@ -43,6 +43,18 @@ class Function:
                 self.name, "be a number or a function of time", f"one that fails: {error}"
             ) from error
         return real_number(self.name, value)
+
+
+@dataclass(frozen=True)
+class Later:
+    """A factor whose clock started earlier, by a dimensionless time."""
+
+    factor: Callable[[float], float]
+    by: float
+
+    def __call__(self, time: float) -> float:
+        """Its value at a time of the new clock."""
+        return self.factor(time + self.by)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +118,26 @@ class Problem:
             and not any(map(callable, factors))
         )
 
+    def later(self, by: float) -> Problem:
+        """The same problem with a clock that starts at a later, dimensionless time."""
+        if self.constant or by == 0:
+            return self
+
+        def moved(*term: Any) -> Any:
+            return *term[:-1], Later(term[-1], by) if callable(term[-1]) else term[-1]
+
+        def of(system: Any) -> dict[str, Any]:
+            return {
+                "hamiltonian": tuple(moved(*term) for term in system.hamiltonian),
+                "jumps": tuple(moved(*term) for term in system.jumps),
+            }
+
+        classes = (
+            replace(c, **of(c), couplings=tuple(moved(*coupling) for coupling in c.couplings))
+            for c in self.classes
+        )
+        return replace(self, central=replace(self.central, **of(self.central)), classes=tuple(classes))
+
     def stationary(self) -> Problem:
         """The same problem with every site started in its own stationary state."""
         return replace(self, classes=tuple(replace(c, initial=None) for c in self.classes))
@@ -134,7 +166,7 @@ def dimensionless(model: CollectiveModel) -> Problem:
         len(model.hamiltonian),
         ((model.hamiltonian / unit, 1.0),),
         tuple((J / root, 1.0) for J in model.jumps),
-        model.initial,
+        None if isinstance(model.initial, Correlated) else model.initial,
     )
     classes = []
     for s, share in zip(model.sites, _shares(model), strict=True):
@@ -202,6 +234,8 @@ class Task:
         Those of the method's `OPTIONS` that were given.
     progress : object
         `progress.Progress`; a method tells it how far it is, and it may stop the method.
+    start : object
+        The state of an earlier run of the same method, where it is not a product of initial states.
     """
 
     problem: Problem
@@ -210,6 +244,7 @@ class Task:
     tolerance: float
     options: Mapping[str, Any] = field(default_factory=dict)
     progress: Any = None
+    start: Any = None
 
 
 class Method(Protocol):

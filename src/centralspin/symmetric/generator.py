@@ -17,7 +17,7 @@ system, so that M creates no excitation out of the condensate: M_{i0} = 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix, eye_array, kron
@@ -27,7 +27,7 @@ from .lift import Bath, Lift
 from .modes import Pattern, coupling_matrices, local_matrices
 from .readout import Readout
 from .site import Compiled
-from .space import SymmetricSpace
+from .space import shared_space
 
 
 class Generator:
@@ -60,20 +60,19 @@ class Generator:
     ) -> None:
         self.compiled = compiled
         class_of = np.repeat(np.arange(len(patterns)), [len(p.weights) for p in patterns])
-        self.space = SymmetricSpace(occupations, class_of)
+        self.space = shared_space(occupations, class_of)
         self.size = self.space.size * compiled.basis.size
         self._patterns = patterns
         self._orders = list(orders)
-        self._lifts: dict[tuple[int, float, int | None, bool], Lift] = {}
         self._assembled = [self._assemble(order) for order in self._orders]
         self._templates: list[tuple[csr_matrix, csr_matrix] | None] = [None] * len(self._orders)
 
     def _lift(self, site_class: int, scaling: float, order: int | None, growing: bool = False) -> Lift:
-        key = (site_class, scaling, order, growing)
-        if key not in self._lifts:
-            bath = Bath(self.compiled.problem.size, self.compiled.sites[site_class].share, order)
-            self._lifts[key] = Lift(self.space, bath, scaling, site_class, growing)
-        return self._lifts[key]
+        bath = Bath(self.compiled.problem.size, self.compiled.sites[site_class].share, order)
+        key = (bath, site_class, scaling, growing)
+        if key not in self.space.lifts:
+            self.space.lifts[key] = Lift(self.space, bath, scaling, site_class, growing)
+        return self.space.lifts[key]
 
     def _assemble(self, order: int | None) -> tuple[np.ndarray, ...]:
         """Rows, columns and amplitudes of all elements, and the number of the coefficient that multiplies each."""
@@ -196,6 +195,13 @@ class Generator:
                 dense[i, position[inside]] = np.multiply.outer(bath[inside], central)
             found.append(csr_matrix(dense.reshape(len(of_order), self.size)))
         return found
+
+    def collective(self, maps: Mapping[int, np.ndarray], scaling: float) -> csr_matrix:
+        """N^{−s} Σ_k M^{(k)} on the occupations, M by class."""
+        return sum(
+            (self._lift(index, scaling, None)(M) for index, M in maps.items()),
+            csr_matrix((self.space.size,) * 2),
+        )
 
     def blocks(self) -> np.ndarray:
         """Labels of the weakly connected blocks: occupations of the modes that the coupling does not reach directly."""

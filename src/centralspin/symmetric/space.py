@@ -20,6 +20,10 @@ from typing import Any
 
 import numpy as np
 
+#: How many sets of occupations are kept with their hops, and how large they may be.
+SHARED, LARGEST_SHARED = 8, 5000
+_SHARED: dict[Any, SymmetricSpace] = {}
+
 
 @dataclass(frozen=True)
 class Hop:
@@ -66,6 +70,8 @@ class SymmetricSpace:
             [self.occupations[:, self.class_of == c].sum(axis=1) for c in range(classes)], axis=1
         )
         self._hops: dict[tuple[int, int, int], Hop] = {}
+        #: What others have made of the hops, kept as long as the space is.
+        self.lifts: dict[Any, Any] = {}
 
     def find(self, occupations: np.ndarray) -> np.ndarray:
         """Indices of the given occupations, −1 for those that are not in the set."""
@@ -106,6 +112,18 @@ class SymmetricSpace:
         return Hop(rows, columns, np.sqrt(squared[columns]), taken, 0 if to and source else 1)
 
 
+def shared_space(occupations: np.ndarray, class_of: Any) -> SymmetricSpace:
+    """A space with its hops, which problems of one shape share: those of the last few sets are kept."""
+    if len(occupations) > LARGEST_SHARED:
+        return SymmetricSpace(occupations, class_of)
+    key = (occupations.shape, occupations.tobytes(), tuple(np.asarray(class_of).tolist()))
+    space = _SHARED.pop(key, None) or SymmetricSpace(occupations, class_of)
+    _SHARED[key] = space  # the last one that was used is the last one to be dropped
+    while len(_SHARED) > SHARED:
+        _SHARED.pop(next(iter(_SHARED)), None)
+    return space
+
+
 def box(weights: Sequence[Any], sizes: Sequence[float], cut: float) -> np.ndarray:
     """All occupations with Σ w_i n_i ≤ `cut` and |n| of every class at most its size; weight 0 leaves a mode out.
 
@@ -137,14 +155,20 @@ def box(weights: Sequence[Any], sizes: Sequence[float], cut: float) -> np.ndarra
 
 def count_box(weights: Sequence[Any], sizes: Sequence[float], cut: int) -> int:
     """The number of states of `box`, counted without listing them."""
-    total = np.eye(1, cut + 1)[0]
+    total = np.eye(1, cut + 1)[0]  # by weighted occupation
     for of_class, size in zip(weights, sizes, strict=True):
-        ways = np.zeros((int(min(size, cut)) + 1, cut + 1))  # by occupation and weighted occupation
-        ways[0, 0] = 1
-        for weight in (w for w in of_class if 0 < w <= cut):
-            for occupation in range(1, len(ways)):
-                ways[occupation, weight:] += ways[occupation - 1, : cut + 1 - weight]
-        total = np.convolve(total, ways.sum(axis=0))[: cut + 1]
+        kept = [int(weight) for weight in of_class if 0 < weight <= cut]
+        if kept and size * min(kept) < cut:
+            ways = np.zeros((int(size) + 1, cut + 1))  # by occupation and weighted occupation
+            ways[0] = total
+            for weight in kept:
+                for occupation in range(1, len(ways)):
+                    ways[occupation, weight:] += ways[occupation - 1, : cut + 1 - weight]
+            total = ways.sum(axis=0)
+        else:  # the class is never full
+            for weight in kept:
+                for rest in range(weight):
+                    total[rest::weight] = np.cumsum(total[rest::weight])
     return int(total.sum())
 
 

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import qutip
 from scipy.sparse import block_array, csr_matrix, eye_array, kron
 
 from ..errors import ArgumentError
 from ..methods.spin_boson import operators, thermal_state
 from ..numerics.stepping import evolve_linear
+from ..optional import qutip
 from ..problem.central_spin import SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
 from ..problem.checks import increasing_times
 from .theorem_1 import CENTRAL, BathSuperoperators, Exponents, word

@@ -6,11 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
-import qutip
 from scipy.linalg import expm
 from scipy.optimize import minimize
 
 from ..errors import ArgumentError
+from ..optional import qutip
 from ..problem.checks import density_matrix
 
 #: Largest population of the last Fock state for which moments in a truncated space can be trusted.

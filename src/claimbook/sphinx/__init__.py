@@ -2,7 +2,8 @@
 
 | module | what it adds |
 |---|---|
-| `executed` | the executed notebooks, on the pages and as downloads |
+| `executed` | the executed notebooks on the pages |
+| `notebooks` | the same as downloads that run anywhere |
 | `ledger` | `ledger-table`, `ledger-summary`, `ledger.json` |
 | `chapters` | `chapter-info`, `execution-table` |
 | `figures` | data and picture of each figure, and its colours in the dark theme |
@@ -17,7 +18,7 @@ from typing import Any
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
-from . import api, chapters, executed, figures, ledger
+from . import api, chapters, executed, figures, ledger, notebooks
 
 
 def drop_live_code(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -31,7 +32,7 @@ def drop_live_code(app: Sphinx, page: str, template: str, context: dict[str, Any
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the extension."""
-    for addition in (executed, ledger, chapters, figures, api):
+    for addition in (executed, notebooks, ledger, chapters, figures, api):
         addition.setup(app)
     app.connect("html-page-context", drop_live_code)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -17,7 +17,7 @@ from ..ledger import KINDS, Claim, make_record, measured_text, typeset
 from .executed import Executed, TitleLink, executed
 
 LOGGER = logging.getLogger(__name__)
-VERDICTS = {True: ("✓ holds", "holds"), False: ("✗ fails", "fails"), None: ("– not applicable", "idle")}
+VERDICTS = {True: ("✓ holds", "holds"), False: ("✗ fails", "fails"), None: ("– differs", "idle")}
 
 
 # --- the records that the checks left ---
@@ -103,7 +103,7 @@ class LedgerDirective(SphinxDirective):
         verdicts = [record["holds"] for record in own]
         held, idle = verdicts.count(True), verdicts.count(None)
         sign, style = VERDICTS[False if False in verdicts else True if not idle else None]
-        text = f"{sign[0]} {held} of {len(own)} hold" + (f", {idle} not applicable" if idle else "")
+        text = f"{sign[0]} {held} of {len(own)} hold" + (f", {idle} differ or are skipped" if idle else "")
         counts = {kind: sum(record["kind"] == kind for record in own) for kind in KINDS}
         parts = ", ".join(f"{count} {self.kind(kind)}" for kind, count in counts.items() if count)
         badge = nodes.inline(text=text, classes=["claim-badge", f"claim-{style}"])
