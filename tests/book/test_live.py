@@ -18,6 +18,7 @@ from centralspin import CentralSpinModel, evolve
 from claimbook.browser import PROGRAM, Browser, wait_for
 from claimbook.chapter import parse
 from claimbook.layout import Book, parameters
+from claimbook.ledger import read_claims
 
 BOOK = Book(Path(__file__).resolve().parents[2])
 STATIC = BOOK.source / "_static"
@@ -211,17 +212,15 @@ def test_sliders_compute_and_print_numbers_and_command(browser: Browser, tmp_pat
     give(browser, "N", "33", ":not([type])")
     settle(browser)
     setting = {"N": 33, "g0": 2.5, "bath_decay": 1.3, "central_field": [-0.4, 0.0, 0.5]}
-    own, limit = (
-        by_library(setting | size) for size in ({}, {"N": math.inf})
-    )  # fmt: skip
+    own, limit = (by_library(setting | size) for size in ({}, {"N": math.inf}))
     wanted = np.array([[run[name][-1] for run in (own, limit)] for name in ("tau_z", "q", "Q4", "Q2")])
     found = numbers(browser)
     assert np.abs(found[:, :2] - wanted).max() <= 1.6e-8  # the tolerance, and half a unit of the last digit
     assert np.abs(found[:, 2] - 33 * (wanted[:, 0] - wanted[:, 1])).max() <= 2 * 33e-8
     assert wait_for(lambda: text(browser, ".live-note").startswith("N = 33: cut "))
     _, _, command = text(browser, ".live-run code").partition(" PARAMETERS=")
-    known = parameters(BOOK.read("figure-2"))
-    assert parse(command.strip("'"), known) == {
+    declared = read_claims(BOOK.claims)[1]["figure-2"]["declared"]
+    assert parse(command.strip("'"), parameters(BOOK.read("figure-2")), declared) == {
         "g0": 2.5, "bath_decay": 1.3, "central_field": [-0.4, 0.0, 0.5], "bath_sizes": [33]}  # fmt: skip
     browser.evaluate("document.querySelector('.live-reset').click()")
     give(browser, "N", "2")  # the third position
@@ -292,6 +291,9 @@ def test_what_the_page_cannot_do_is_said(browser: Browser, tmp_path: Path) -> No
     give(browser, "bath_pump", "1.5")
     settle(browser)
     assert "boson does not exist" in text(browser, ".live-note")
+    assert not browser.evaluate(
+        "document.querySelector('.live-run').checkVisibility()"
+    )  # no chapter takes it
     model = CentralSpinModel(**PAPER | {"g0": 1.0, "bath_pump": 1.5})
     library = evolve(model, TIMES, ("tau_z", "x", "X4"))
     found = [library[name][-1] for name in ("tau_z", "x", "X4")]
