@@ -7,6 +7,7 @@ from .problem.collective import CollectiveModel, Sites, collective_model
 from .problem.moments import Moment
 from .problem.observables import OBSERVABLES
 from .question import METHODS
+from .readouts import reduced_state, total_spin
 from .responses import correlation, eigenvalues, gap, spectrum
 from .result import Expansion, Stationary, Trajectory, corrected
 from .software import __version__ as __version__
@@ -52,7 +53,9 @@ __all__ = [
     "gap",
     "liouvillian",
     "load",
+    "reduced_state",
     "spectrum",
     "steady_state",
     "sweep",
+    "total_spin",
 ]

@@ -91,7 +91,7 @@ def evolve(
     True
     """
     when = increasing_times(times)
-    question = ask(model, observables, central_state, bath_bloch, initial)
+    question = ask(model, observables, central_state, bath_bloch, initial, when)
     stops = sorted(
         real_number("t_stops", t, minimum=0) * question.problem.unit for t in sequence("t_stops", t_stops)
     )
@@ -188,7 +188,7 @@ def expand(
     -0.2751790
     """
     when = None if times is None else increasing_times(times)
-    question = ask(at_infinity(model), observables, central_state, bath_bloch)
+    question = ask(at_infinity(model), observables, central_state, bath_bloch, None, when)
     if question.start is not None:
         raise ArgumentError("initial", "be a product state for an expansion", "a `State`")
     z = question.problem.scaling

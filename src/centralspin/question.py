@@ -53,9 +53,14 @@ class Question:
 
 
 def ask(
-    model: Any, observables: Any, central_state: Any = "up", bath_bloch: Any = None, initial: Any = None
+    model: Any,
+    observables: Any,
+    central_state: Any = "up",
+    bath_bloch: Any = None,
+    initial: Any = None,
+    times: np.ndarray | None = None,
 ) -> Question:
-    """Check a model and what is asked of it."""
+    """Check a model and what is asked of it; `times` are those over which functions of time matter."""
     if initial is not None:
         if not isinstance(initial, Correlated):
             raise ArgumentError(
@@ -66,9 +71,11 @@ def ask(
             )
         left_out(central_state, bath_bloch, "beside `initial`")
     general = _checked(model, central_state, bath_bloch, initial is not None)
-    problem = dimensionless(general)
     start: Any = initial if initial is not None else general.initial
-    if isinstance(general.initial if initial is None else initial, Correlated):
+    correlated = isinstance(start, Correlated)
+    span = np.zeros(1) if times is None else np.array([0.0, times[-1]])
+    problem = dimensionless(general, span + (start.time if correlated else 0.0))
+    if correlated:
         problem = start.held.placed(problem).later(start.time * problem.unit)
     else:
         start = None

@@ -55,7 +55,7 @@ def solvers() -> list[Call]:
     }  # fmt: skip
     general: dict[str, Any] = {
         "hamiltonian": np.diag([1.0, -1.0]), "jumps": [SIGMA_MINUS], "sites": Sites(**sites), "scaling": 0.5,
-        "initial": ONE / 2,
+        "initial": ONE / 2, "rates": [1.0], "collective_jumps": [(None, SIGMA_MINUS)],
     }  # fmt: skip
     moment = {"central": ONE, "site": ONE, "power": 2, "scaling": 0.5, "site_class": 0, "about": "mean"}
     short: dict[str, Any] = {"model": spin, "times": [0, 0.1]}
@@ -121,6 +121,8 @@ def solvers() -> list[Call]:
         ),
         (centralspin.eigenvalues, {"model": spin, "k": 3, "time_budget": 9.0} | tolerance),
         (centralspin.gap, {"model": spin} | tolerance),
+        (centralspin.reduced_state, {"state": state, "sites": 1, "site_class": 0, "central": True}),
+        (centralspin.total_spin, {"state": state, "site_class": 0}),
         # Without `store`, for any word is a folder's name.
         (
             sweep,

@@ -40,7 +40,7 @@ def close(found: Any, right: Any, allowed: float, what: str) -> str | None:
 
 def small_in_time(random: models.Draws) -> str | None:
     """Evolution of small models against matrix exponentials."""
-    model = models.levels_model(random)
+    model = models.levels_model(random, drives=True)
     times = np.sort(random.uniform(0, 4, size=2))
     wanted = models.moments(random, model)
     tolerance = float(10.0 ** random.integers(-9, -4))

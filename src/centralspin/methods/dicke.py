@@ -233,6 +233,10 @@ def lindbladian(problem: Problem, space: DickeBlocks) -> csr_matrix:
         for J, f in jumps:
             lifted = kron(inner, J)
             block = block + f * kron(lifted, lifted.conj())
+        for A, by_class in problem.collective_jumps:
+            J = csr_array(kron(space.total(pauli(by_class[0]), index), csr_array(A))) * space.N**-0.5
+            lost = J.conj().T @ J / 2
+            block = block + kron(J, J.conj()) - kron(lost, identity) - kron(identity, lost.conj())
         grid[index][index] = block
         for target, coefficient in transfer_coefficients(space.N, j).items():
             if not 0 <= target <= space.N / 2 or coefficient == 0:

@@ -32,7 +32,6 @@ from .small import (
     at,
     cannot_start,
     central_state,
-    factors,
     initial_state,
     lindbladian,
     pauli,
@@ -156,6 +155,8 @@ def refuses(task: Task) -> ArgumentError | None:
             return ArgumentError("scaling", "be at least 0.5 for a moment to exist at N = ∞", moment.scaling)
     if any(site.interactions for site in problem.classes):
         return ArgumentError("interactions", 'be left out with method "mean_field"', "given")
+    if problem.collective_jumps:
+        return ArgumentError("collective_jumps", 'be left out with method "mean_field"', "given")
     if error := _no_limit(problem) or cannot_start(problem):
         return error
     try:
@@ -178,7 +179,7 @@ def run(task: Task) -> Reading:
         y, error = _settle(exact, y, task)
         states = [y]
     else:
-        stops, moving = task.options.get("t_stops", ()), factors(problem)
+        stops, moving = task.options.get("t_stops", ()), problem.functions
         states = list(
             integrate(
                 exact, y, task.times, task.tolerance, timed=bool(moving), factors=moving, t_stops=stops,

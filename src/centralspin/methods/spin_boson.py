@@ -94,6 +94,11 @@ class EmergentModel:
             raise ArgumentError("bath_field", must, tuple(field[1:].tolist()))
         for i, (_, B, _) in enumerate(site.couplings):
             _amplitudes(f"couplings[{i}][1]", B)
+        for i, (_, by_class) in enumerate(problem.collective_jumps):
+            _amplitudes(f"collective_jumps[{i}][1]", by_class[0])
+        for i, (_, f) in enumerate(problem.central.jumps):
+            if at(f, 0.0) < 0:
+                raise ArgumentError(f"rates[{i}]", f'not be negative with method "{method}"', at(f, 0.0))
         if not decay > pump >= 0:
             must = "be larger than the pump of the sites for the boson S−/√(εN) to exist"
             raise ArgumentError(
@@ -116,7 +121,10 @@ class EmergentModel:
             H += part if is_hermitian(A) and is_hermitian(B) else part + part.dag()
         rates = [(self.loss, a), (self.pump, a.dag())]
         rates += [(at(f, 0.0), qutip.tensor(sparse(J), local)) for J, f in central.jumps]
-        return H, [math.sqrt(rate) * J for rate, J in rates if rate > 0], a
+        jumps = [math.sqrt(rate) * J for rate, J in rates if rate > 0]
+        for A, by_class in self.problem.collective_jumps:
+            jumps.append(qutip.tensor(sparse(A), local) * self.fluctuation(by_class[0], a))
+        return H, jumps, a
 
     def fluctuation(self, B: np.ndarray, a: Any) -> Any:
         """N^{−½} Σ_k B^{(k)} at N = ∞."""

@@ -35,10 +35,11 @@ NEGLIGIBLE = 1e-12
 
 
 def applies(compiled: Compiled) -> bool:
-    """Whether there are several classes, all large, without interactions, with reference states at rest."""
+    """Whether there are several classes, all large, with nothing but couplings, and reference states at rest."""
     sites = compiled.sites
     large = all(s.count >= SMALLEST_CLASS for s in sites)
     simple = not any(len(s.equation.interactions) for s in sites) and not compiled.moving
+    simple = simple and not compiled.problem.collective_jumps
     return len(sites) > 1 and large and simple
 
 

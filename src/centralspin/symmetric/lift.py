@@ -8,7 +8,9 @@ the only places where N enters, and they can be expanded in :math:`N^{-1/2}`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
@@ -139,3 +141,37 @@ class Lift:
             rows, columns, values = self.element(int(to), int(source))
             np.add.at(total, columns, row[rows] * values * M[to, source])
         return total
+
+
+def pair_factor(
+    size: float, shares: Sequence[float], order: int | None, depleted: Sequence[tuple[int, np.ndarray]]
+) -> Any:
+    r"""The factor :math:`N^{-1} \prod_i \sqrt{s_i N - k_i}` of a pair of hops, or its coefficient of N^{−order/2}.
+
+    Parameters
+    ----------
+    size : float
+        N; at infinity what does not vanish is kept.
+    shares : sequence of float
+        Of the classes in N.
+    order : int or None
+    depleted : sequence of (class, k)
+    """
+    power = len(depleted)
+    root = math.prod(math.sqrt(shares[c]) for c, _ in depleted)
+    if order is None and size < math.inf:
+        factor: Any = float(size) ** (power / 2 - 1) * root
+        for c, k in depleted:
+            factor = factor * np.sqrt(np.maximum(1 - k / (shares[c] * float(size)), 0.0))
+        return factor
+    twice_l = (order or 0) + power - 2
+    if twice_l < 0 or twice_l % 2:
+        return 0.0
+    series: list[Any] = [1.0] + [0.0] * (twice_l // 2)
+    for c, k in depleted:  # √(1 − k/sN) = Σ binom(½, l) (−k/s)^l N^{−l}
+        terms = [
+            math.prod((0.5 - i) / (i + 1) for i in range(l)) * (-k / shares[c]) ** l
+            for l in range(len(series))
+        ]
+        series = [sum(series[i] * terms[l - i] for i in range(l + 1)) for l in range(len(series))]
+    return root * series[-1]

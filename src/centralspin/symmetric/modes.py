@@ -57,7 +57,8 @@ class Pattern:
 def pattern(site: Site, scaling: float, at_limit: bool, before: np.ndarray | None = None) -> Pattern:
     """Find the matrix elements that are ever non-zero, at N = ∞ those that do not vanish, and weigh the modes.
 
-    `before`, of the shape of `local`, says what acted on the product of reference states beforehand.
+    `before`, of the shape of `local`, says what else acts on the product of reference states: collective jumps,
+    or what acted on it beforehand.
     """
     r = site.equation.generic()
     parts = local_matrices(site, r)
@@ -82,7 +83,8 @@ def reach(
     Parameters
     ----------
     local, exchanged, exchange : ndarray of bool, shape (d², d²)
-        Where the site's own matrix, its couplings, and what interactions leave on a single site, are not zero.
+        Where the site's own matrix, its couplings and collective jumps, and what interactions leave on a single site,
+        are not zero.
     pairs : list of ndarray of bool, shape (2, d², d²)
         Where K and P of every interaction are not zero.
     at_limit : bool

@@ -15,10 +15,10 @@ from scipy.sparse import bmat, csr_matrix, eye_array
 
 from ..errors import ArgumentError, ConvergenceError
 from ..numerics.stationary import NotUniqueError, StationarySolver
-from ..numerics.stepping import EPSILON, evolve_linear, integrate
+from ..numerics.stepping import EPSILON, evolve_driven, evolve_linear, integrate
 from ..problem.general import Problem, Task
 from ..problem.moments import Moment, Reading
-from . import dark_modes, neighbours
+from . import dark_modes, jumps, neighbours
 from .cut import FIRST_CUT, Converged, Outcome, Shape, converge
 from .generator import Generator
 from .modes import align, pattern
@@ -42,13 +42,19 @@ LARGEST_DENSE = 1500
 
 
 def refuses(task: Task) -> ArgumentError | None:
-    """Nothing but a stationary state of what does not stand still is refused."""
+    """A stationary state of what does not stand still is refused, and collective jumps that have no limit N = ∞."""
+    problem = task.problem
+    if (
+        problem.size == math.inf
+        and problem.collective_jumps
+        and jumps.unbounded(as_written(problem, task.times is None))
+    ):
+        must = "have ⟨B⟩ = 0 in the state of the sites where the limit N = ∞ is meant (but for A = None and one class)"
+        return ArgumentError("collective_jumps", must, "one with ⟨B⟩ ≠ 0")
     if task.times is not None:
         return None
-    if not task.problem.constant:
-        return ArgumentError(
-            "rates", "be constant in time where a stationary state is asked for", "a function of time"
-        )
+    if error := task.problem.never_rests():
+        return error
     if any(site.equation.moves() for site in as_written(task.problem, True).sites):
         return ArgumentError(
             "interactions",
@@ -94,8 +100,8 @@ class Solver:
                 [a | b for a, b in zip(before, start.seeds(), strict=True)] if start.modes is None else before
             )
         self.patterns = [
-            pattern(site, problem.scaling, at_limit, by)
-            for site, by in zip(self.compiled.sites, before, strict=True)
+            pattern(site, problem.scaling, at_limit, by | jumps.exchanged(self.compiled, c, at_limit))
+            for c, (site, by) in enumerate(zip(self.compiled.sites, before, strict=True))
         ]
         self.readout = Readout(self.compiled, task.moments, self.orders)
         occupied = None if start is None else self._occupied
@@ -150,6 +156,10 @@ class Solver:
             total += float((known.local * share).sum())
             for (C, *_), coupled in zip(site.couplings, known.coupled, strict=True):
                 total += float((coupled * share).sum()) * np.count_nonzero(C) / size
+        generic = compiled.generic() if compiled.problem.collective_jumps else []
+        for dissipator in jumps.dissipators(compiled):
+            for operation, of in zip(dissipator.central, dissipator.coefficients(generic), strict=True):
+                total += of.entries() * np.count_nonzero(operation) / size
         return total
 
     def solve(self) -> tuple[np.ndarray, dict[str, Any], float]:
@@ -166,7 +176,10 @@ class Solver:
         if task.times is None and fixed is not None and fixed > first:
             self._stationary(*self.shape.sets(first))  # small enough to establish that the state is unique
         step: Callable[[np.ndarray, np.ndarray], Outcome]
-        step = self._stationary if task.times is None else self._moving if compiled.moving else self._steady
+        step = self._steady if task.times is not None else self._stationary
+        if task.times is not None and compiled.moving:
+            at_rest = not any(site.equation.moves() for site in compiled.sites)
+            step = self._driven if at_rest else self._moving
 
         def run(cut: int, outer: np.ndarray, inner: np.ndarray) -> Outcome:
             self.cut = cut
@@ -280,6 +293,24 @@ class Solver:
         sets = masks(mask)
         return np.repeat(sets, start.shape[1] // sets.shape[1], axis=1)
 
+    def _driven(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
+        """Evolve around sites at rest with factors that change in time."""
+        task = self.task
+        assert task.times is not None
+        generator, mask = self._prepared(outer, inner)
+        start = self.start(generator, mask)
+        (_, constant), *moving = generator.driven(self.references)
+        rows = triangular(generator.rows(self.readout, self.references))
+        used = np.unique(rows.indices)
+        states, V = evolve_driven(
+            triangular(constant), [(f, triangular(L)) for f, L in moving], start, task.times,
+            eye_array(len(start), format="csr")[used], INTEGRATION * task.tolerance, self._masks(mask, start),
+            task.options.get("t_stops", ()), task.progress,
+        )  # fmt: skip
+        return self._outcome(
+            states, rows[:, used].toarray(), generator.size, (generator, V, mask, self.references)
+        )
+
     def _moving(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
         """Evolve together with the reference states, or with factors that change in time."""
         task, compiled = self.task, self.compiled
@@ -302,7 +333,7 @@ class Solver:
             return np.concatenate([(keep * changed).ravel(), *moved])
 
         early, late = task.times[task.times <= rest], task.times[task.times > rest]
-        factors = self.factors()
+        factors = task.problem.functions
         states = integrate(
             derivative, np.concatenate([start.ravel(), *self.references]), np.r_[early, rest] if len(late) else early,
             task.tolerance, timed=bool(factors), factors=factors, t_stops=task.options.get("t_stops", ()),
@@ -325,22 +356,13 @@ class Solver:
     def rest(self) -> float:
         """When the reference states stand still; never where something changes in time explicitly."""
         equations = [site.equation for site in self.compiled.sites if site.equation.moves()]
-        if self.factors() or self.task.times is None or not len(self.task.times):
+        if self.task.problem.functions or self.task.times is None or not len(self.task.times):
             return math.inf
         span, time = float(self.task.times[-1]), 1 / max(equation.rate for equation in equations)
         while (time := 2 * time) < span / 2:
             if all(still(equation, equation.at(np.array([time]))[0]) for equation in equations):
                 return time
         return math.inf
-
-    def factors(self) -> list[Callable[[float], float]]:
-        """All functions of time in the problem."""
-        compiled = self.compiled
-        found = list(compiled.central.factors)
-        for site in compiled.sites:
-            found += site.equation.parts.factors
-            found += [factor for *_, factor in site.couplings if callable(factor)]
-        return found
 
     def _stationary(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
         """The stationary state, or its coefficients."""

@@ -44,6 +44,23 @@ class Hop:
     condensate: int
 
 
+@dataclass(frozen=True)
+class PairHop:
+    """Matrix elements of b_μ†b_α†b_νb_β, without their condensate factors.
+
+    `depleted` has (c, k) for every condensate operator, whose factor is √(N_c − k).
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    amplitudes: np.ndarray
+    depleted: list[tuple[int, np.ndarray]]
+
+
+#: A class of sites and one of its modes, 0 being the condensate.
+Mode = tuple[int, int]
+
+
 class SymmetricSpace:
     """A set of occupations n of the modes above the condensates, in lexicographic order.
 
@@ -117,6 +134,32 @@ class SymmetricSpace:
         # b_0 acts on n_0 = N − |n|; b_0† makes n_0 + 1 = N − (|n| − 1).
         taken = depleted[columns] - (0 if to else 1)
         return Hop(rows, columns, np.sqrt(squared[columns]), taken, 0 if to and source else 1)
+
+    def pair(self, to: Sequence[Mode], source: Sequence[Mode]) -> PairHop:
+        """Matrix elements of b_μ†b_α†b_νb_β, the modes being given with their classes."""
+        n, states = self.occupations, np.arange(self.size)
+        squared, change = np.ones(self.size, dtype=np.int64), 0
+        moved: dict[int, int] = {}  # by how much a mode's occupation has changed so far
+        taken = dict.fromkeys(range(self.excited.shape[1]), 0)
+        depleted: list[tuple[int, np.ndarray]] = []
+        for modes, step in ((source, -1), (to, 1)):
+            for site_class, mode in modes:
+                if not mode:  # b_0 acts on n_0, b_0† makes n_0 + 1
+                    depleted.append(
+                        (site_class, self.excited[:, site_class] - taken[site_class] - (step > 0))
+                    )
+                    taken[site_class] += step
+                    continue
+                place = int(np.flatnonzero(self.class_of == site_class)[mode - 1])
+                squared = squared * (n[:, place] + moved.get(place, 0) + (step > 0))
+                moved[place] = moved.get(place, 0) + step
+                change += step * int(self._strides[place])
+        columns = states[squared > 0]
+        keys = self._keys[columns] + change
+        rows = np.minimum(np.searchsorted(self._keys, keys), self.size - 1)
+        inside = self._keys[rows] == keys
+        rows, columns = rows[inside], columns[inside]
+        return PairHop(rows, columns, np.sqrt(squared[columns]), [(c, d[columns]) for c, d in depleted])
 
 
 def shared_space(occupations: np.ndarray, class_of: Any) -> SymmetricSpace:

@@ -168,5 +168,5 @@ def _letters(nu: Monomial, mu: Monomial, eta: Monomial) -> tuple[int, int, int]:
 
 def _norms(model: CentralSpinModel) -> tuple[float, float]:
     """Bounds on ‖L_τ‖ and on the dissipator of one site."""
-    field = float(np.linalg.norm(model.central_field))
+    field = float(np.linalg.norm(model.central_hamiltonian(), 2))
     return 2 * field + 2 * (model.central_pump + model.central_decay), 2 * model.bath_rate
