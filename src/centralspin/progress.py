@@ -87,5 +87,5 @@ def in_notebook() -> bool:
     """
     ipython = sys.modules.get("IPython")
     kernel = getattr(ipython.get_ipython(), "kernel", None) if ipython else None
-    get_parent = getattr(kernel, "get_parent", dict)
+    get_parent: Any = getattr(kernel, "get_parent", dict)
     return bool((get_parent() or {}).get("content", {}).get("allow_stdin", False))
