@@ -37,8 +37,9 @@ FAULTS = (
 #: Until the page is as its reader sees it: mathematics typeset, fonts and pictures there, folded code unfolded.
 READY = """(async () => {
   if (window.MathJax?.startup) await MathJax.startup.promise;
-  await document.fonts.ready;
+  await window.claimbook?.showAll();
   document.querySelectorAll("details").forEach(fold => fold.open = true);
+  await document.fonts.ready;
   document.querySelectorAll("img").forEach(image => image.loading = "eager");
   await Promise.all([...document.images].map(image => image.decode().catch(() => {})));
 })()"""

@@ -86,7 +86,7 @@ def test_mathjax_is_part_of_the_site(pages: dict[Path, Page]) -> None:
     assert all(
         any("mathjax" in url for url in page.loaded)
         for page in pages.values()
-        if "math notranslate" in page.path.read_text("utf-8")
+        if 'class="math"' in page.path.read_text("utf-8")
     )
     fonts = list((SITE / "_static" / "mathjax").rglob("*.woff"))
     assert fonts, "MathJax needs its fonts beside it"
