@@ -101,6 +101,7 @@ def dress(markup: str, record: dict[str, Any], ledger: str | None) -> str:
             f'<span class="claim-kind claim-{kind}">{found["kind"]}</span>'
         )
     text = re.sub(r'<span style="[^"]*">', '<span class="claim-numbers">', found["text"])
+    text = re.sub(r"\\\(.*?\\\)", r'<span class="math">\g<0></span>', text)
     code = f"<code>{name}</code>"
     if ledger is not None:
         code = f'<a class="claim-link" href="{ledger}#{anchor(name)}">{code}</a>'

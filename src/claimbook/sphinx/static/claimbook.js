@@ -21,10 +21,22 @@
   function typeset(units) {
     queue = queue.then(() => {
       const chosen = units.filter(unit => waiting.delete(unit));
-      return chosen.length ? MathJax.typesetPromise(chosen) : null;
+      return chosen.length ? MathJax.typesetPromise(chosen).then(() => markScrollers(
+        chosen.flatMap(unit => [unit, ...all("*", unit)]).filter(box => box.matches(BOXES)))) : null;
     });
     return queue;
   }
+
+  /* Only what is wider than its line gets a box that scrolls, and only that is a stop for the keyboard. */
+  function markScrollers(boxes) {
+    const wide = boxes.map(box => box.clientWidth > 0 && box.scrollWidth > box.clientWidth + 1); // all reads first
+    boxes.forEach((box, number) => {
+      box.classList.toggle("scrolls", wide[number]);
+      if (wide[number]) box.tabIndex = 0; else box.removeAttribute("tabindex");
+    });
+  }
+  const BOXES = "span.math, div.math > mjx-container, pre";
+  const markAll = () => markScrollers(all("article").flatMap(article => all(BOXES, article)));
 
   async function typesetPage() {
     const units = all(".math, .tex2jax_process").filter(unit => !unit.parentElement.closest(".tex2jax_process"));
@@ -68,6 +80,7 @@
     for (const fold of folds()) fold.open = mode === "everything";
     for (const button of all(".reading-mode button"))
       button.setAttribute("aria-pressed", String(button.value === mode));
+    markAll();
     openTarget();
   }
 
@@ -269,7 +282,7 @@
 
   window.claimbook = {
     typesetAll: () => typeset([...waiting]),
-    showAll: () => { unfold(); return typeset([...waiting]); },
+    showAll: () => { unfold(); return typeset([...waiting]).then(markAll); },
   };
   addEventListener("beforeprint", () => {
     unfold();
@@ -279,6 +292,7 @@
   });
   addEventListener("afterprint", () => { for (const fold of closed) fold.open = false; });
   addEventListener("hashchange", openTarget);
+  addEventListener("resize", markAll);
   document.addEventListener("DOMContentLoaded", () => {
     if (!document.querySelector("script[src*='mathjax']")) reveal();
     for (const ledger of all(".ledger-tool")) offerFilters(ledger);
