@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import multiprocessing
 import sys
 import time
 from typing import Any
@@ -71,7 +72,7 @@ class Progress:
 
 
 def interactive() -> bool:
-    """Whether somebody looks on: standard error is a terminal, and tqdm is there to draw on it."""
-    if sys.stderr is None or not sys.stderr.isatty():
+    """Whether somebody looks on: standard error is this process's own terminal, and tqdm is there to draw on it."""
+    if multiprocessing.parent_process() is not None or sys.stderr is None or not sys.stderr.isatty():
         return False
     return importlib.util.find_spec("tqdm") is not None

@@ -261,6 +261,15 @@ def with_outputs(notebook: nbformat.NotebookNode, executed: nbformat.NotebookNod
     return merged
 
 
+def changed_in(notebook: nbformat.NotebookNode, settings: Settings) -> list[dict[str, str]]:
+    """Return in what an executed chapter's parameters differ from the source's, as its `Ledger` has found."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if settings.changed_type in output.get("data", {}):
+                return [dict(entry) for entry in output["data"][settings.changed_type]]
+    return []
+
+
 def parameters(notebook: nbformat.NotebookNode) -> dict[str, Any]:
     """Return the names and values assigned in a notebook's cell tagged `parameters`."""
     found: dict[str, Any] = {}

@@ -46,6 +46,7 @@ def test_what_cannot_be_done_in_time_is_refused_at_once(clock):
 
 
 def test_the_bar_is_quiet_at_first_and_then_says_how_far(clock, capsys):
+    pytest.importorskip("tqdm", reason="the library draws no bar without it")
     told = Progress(show=True)
     clock.now += progress.QUIET / 2
     told(0.1, "stepping")

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.polynomial import Chebyshev, Polynomial
+from numpy.polynomial.chebyshev import chebvander
 from scipy.integrate import solve_ivp
 from scipy.sparse import eye_array
 
@@ -36,6 +38,27 @@ SAMPLES = 4000
 VARIATION = 0.5
 
 
+#: Degree of the polynomials that stand for functions of time in a step, laid through Chebyshev's nodes, here on (0, 1),
+#: and where they are compared with the functions beside the samples that lie in the step.
+CURVE = 10
+NODES = np.sort((1 - np.cos(np.pi * (np.arange(CURVE + 1) + 0.5) / (CURVE + 1))) / 2)
+BETWEEN = (NODES[1:] + NODES[:-1]) / 2
+#: The first of these places at the edge of a step, and at times that are named, where anything may happen close by.
+EDGE, NEAR = np.zeros(1), 0.5 ** np.arange(2.0, 40.0)
+#: From values at the nodes to coefficients of Chebyshev's polynomials, and from those to coefficients of powers: in two
+#: steps, because the second matrix is large where the first coefficients are small.
+TO_CHEBYSHEV = np.linalg.inv(chebvander(2 * NODES - 1, CURVE)).T
+TO_POWERS = np.array(
+    [
+        np.pad(Chebyshev.basis(k, domain=(0, 1)).convert(kind=Polynomial).coef, (0, CURVE - k))
+        for k in range(CURVE + 1)
+    ]
+)
+#: The part of the error allowed to a run that one step over a jump may make, and the shortest step, as a part of the
+#: whole time, that is tried after it; by how much the next step may be longer than one.
+ACCIDENT, GRAIN, GROWTH = 1e-4, 1e-6, 1.5
+
+
 class Stepper:
     r"""Steps V̇ = L V for a constant L and one or several columns, with a Taylor series in every step.
 
@@ -50,20 +73,22 @@ class Stepper:
     L : sparse matrix, shape (n, n)
         The generator, real or complex.
     V : ndarray, shape (c, n)
-        The columns, one after the other, at time `time`.
+        The columns, one after the other, at time 0.
     mask : ndarray of bool, shape (c, n), optional
         Column j evolves by L restricted to the rows and columns that its mask keeps.
+    further : float
+        The size of what else moves V.
     """
 
-    def __init__(self, L: Any, V: np.ndarray, mask: np.ndarray | None = None, time: float = 0.0) -> None:
-        self.V, self.time = V, time
+    def __init__(self, L: Any, V: np.ndarray, mask: np.ndarray | None = None, further: float = 0.0) -> None:
+        self.V, self.time = V, 0.0
         self._mean = float(L.diagonal().sum().real / V.shape[1])
         self._shifted = (L - self._mean * eye_array(V.shape[1], format="csr")).tocsr()
         self._keep = [
             None if mask is None or row.all() else row.astype(float) for row in (V if mask is None else mask)
         ]
         # Terms are scaled by a unit of time of the order of a step so that they neither over- nor underflow.
-        self._unit = 1 / max(float(abs(self._shifted).sum(axis=1).max()), 1e-300)
+        self._unit = 1 / max(float(abs(self._shifted).sum(axis=1).max()) + further, 1e-300)
         self._shifted = (self._unit * self._shifted).astype(np.result_type(L.dtype, V.dtype))
         self._terms = np.empty((len(V), DEGREE + 1, V.shape[1]), dtype=np.result_type(L.dtype, V.dtype))
         self.steps = 0
@@ -188,6 +213,160 @@ def evolve_linear(
             values[done:] = readout @ rest.T
             stepper.V, done = rest, len(times)
     shape = (len(times), readout.shape[0], *V.shape[1:])
+    return values.reshape(shape), stepper.V.T.reshape(V.shape)
+
+
+class DrivenStepper(Stepper):
+    r"""Steps V̇ = (L + Σ_i f_i(t) L_i) V with the Taylor series of a polynomial through every f_i.
+
+    With :math:`f_i(t + s) = \sum_j a_{ij} s^j` the terms follow from
+    :math:`(k + 1) V_{k+1} = L V_k + \sum_{ij} a_{ij} L_i V_{k-j}`; one product per matrix and term, as without drive.
+
+    Parameters
+    ----------
+    L, V, mask
+        As for `Stepper`.
+    parts : sequence of (f, L_i)
+        The functions of time and their matrices.
+    span : float
+        The functions are sampled from 0 to this time, and no polynomial passes a sample by.
+    """
+
+    def __init__(
+        self,
+        L: Any,
+        parts: Sequence[tuple[Callable[[float], float], Any]],
+        V: np.ndarray,
+        span: float,
+        mask: np.ndarray | None = None,
+    ) -> None:
+        self._functions = [f for f, _ in parts]
+        self._grid = np.linspace(0, span, SAMPLES + 1)
+        self._samples = np.array([[f(t) for t in self._grid.tolist()] for f in self._functions])
+        self._sizes = np.array([float(abs(part).sum(axis=1).max()) for _, part in parts])
+        super().__init__(L, V, mask, float(np.abs(self._samples).max(axis=1) @ self._sizes))
+        self._driving = [(self._unit * part).astype(self._shifted.dtype) for _, part in parts]
+        #: L_i V_k, the latest first.
+        self._driven = np.empty((len(parts), DEGREE, V.shape[1]), dtype=self._terms.dtype)
+        self._curves = np.zeros((len(parts), CURVE + 1))
+
+    def fit(self, length: float, rate: float, accident: float, stops: np.ndarray) -> float:
+        """Lay polynomials through the functions over a step as long as the error they make allows.
+
+        Parameters
+        ----------
+        length : float
+            The longest step.
+        rate, accident : float
+            What is allowed of the error per time, and of one step that contains a jump of a function.
+        stops : ndarray
+            Times at which a step ends, and a function may jump.
+        """
+        while length > 0:
+            first, last = np.searchsorted(self._grid, [self.time, self.time + length])
+            ends = self.time in stops, bool(np.isclose(self.time + length, stops, rtol=1e-15, atol=0).any())
+            near = [
+                NEAR if named else EDGE for named in ends
+            ]  # at a named time both values of a jump are right
+            places = self.time + length * np.r_[near[0], BETWEEN, 1 - near[1]]
+            values, between = (
+                np.array([[f(t) for t in where.tolist()] for f in self._functions])
+                for where in (self.time + length * NODES, places)
+            )
+            places = np.r_[places, self._grid[first + 1 : last]]
+            right = np.hstack([between, self._samples[:, first + 1 : last]])
+            curves = values @ TO_CHEBYSHEV @ TO_POWERS
+            powers = ((places - self.time) / length) ** np.arange(CURVE + 1)[:, None]
+            missed = np.abs(curves @ powers - right).max(axis=1)
+            slope = np.abs(np.diff(values) / np.diff(NODES)).max(axis=1) * self.time / length
+            round_off = (
+                100 * EPSILON * (np.abs(values).max(axis=1) + slope)
+            )  # that of the time moves a steep function
+            error = float(np.where(missed > round_off, missed, 0.0) @ self._sizes)
+            self._curves = curves * (self._unit / length) ** np.arange(CURVE + 1)
+            if error <= rate or error * length <= accident:
+                break
+            length /= 2
+        return length
+
+    def expand_over(self, length: float, floor: float) -> None:
+        """Compute the Taylor terms of a step of the last `fit`; those that add less than `floor` to it are zero."""
+        powers = (length / self._unit) ** np.arange(DEGREE + 1)
+        for terms, start, keep in zip(self._terms, self.V, self._keep, strict=True):
+            terms[0], small = start, 0
+            for k in range(DEGREE):
+                if small == 2:  # one alone may vanish by symmetry
+                    terms[k + 1 :] = 0
+                    break
+                multiply(self._shifted, terms[k], terms[k + 1])
+                latest, count = DEGREE - 1 - k, min(k, CURVE) + 1
+                for part, driven, curve in zip(self._driving, self._driven, self._curves, strict=True):
+                    multiply(part, terms[k], driven[latest])
+                    terms[k + 1] += curve[:count] @ driven[latest : latest + count]
+                if keep is not None:
+                    terms[k + 1] *= keep
+                terms[k + 1] *= 1 / (k + 1)
+                small = small + 1 if np.abs(terms[k + 1]).max() * powers[k + 1] < floor else 0
+
+
+def evolve_driven(
+    L: Any,
+    parts: Sequence[tuple[Callable[[float], float], Any]],
+    V: np.ndarray,
+    times: np.ndarray,
+    readout: Any,
+    tolerance: float,
+    mask: np.ndarray | None = None,
+    t_stops: Sequence[float] = (),
+    progress: Any = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return readout @ V(t) of V̇ = (L + Σ_i f_i(t) L_i) V at the given times, and V at the last of them.
+
+    Parameters
+    ----------
+    parts : sequence of (f, L_i)
+        The functions of time and their matrices.
+    t_stops : sequence of float
+        Times at which a step ends.
+    L, V, times, readout, tolerance, mask, progress
+        As for `evolve_linear`.
+
+    Returns
+    -------
+    values : ndarray, shape (k, m) or (k, m, c)
+    V : ndarray, of the shape of V
+    """
+    columns = np.ascontiguousarray(V.reshape(len(V), -1).T)
+    span = float(times[-1])
+    stepper = DrivenStepper(L, parts, columns, span, None if mask is None else mask.T)
+    stops = np.unique([0.0, *(t for t in t_stops if 0 < t < span), span])
+    shape = (len(times), readout.shape[0], *V.shape[1:])
+    values = np.empty(
+        (len(times), readout.shape[0], len(columns)), np.result_type(L.dtype, V.dtype, readout.dtype)
+    )
+    scale = max(1.0, float(np.abs(columns).max(initial=0)))
+    rate = RUN_SHARE * tolerance * scale / max(span, 1e-300)
+    floor = 4 * EPSILON * scale  # an error per step that cannot be improved on
+    done, length = 0, span
+    while done < len(times):
+        start = stepper.time
+        stop = float(stops[min(int(np.searchsorted(stops, start, side="right")), len(stops) - 1)])
+        fitted = stepper.fit(min(length, stop - start), rate, max(ACCIDENT * rate * span, floor), stops)
+        stepper.expand_over(fitted, max(rate * fitted, floor) / 4)
+        taken = stepper.length(rate, floor, fitted)
+        end = stop if start + taken >= stop * (1 - 1e-15) else start + taken
+        if end <= start < span:
+            raise ConvergenceError(f"The time step at t = {start:g} fell below round-off.")
+        last = done + int(np.searchsorted(times[done:], end, side="right"))
+        if last > done:
+            values[done:last] = stepper.at(times[done:last] - start, readout)
+            done = last
+        stepper.advance(end - start)
+        if taken < min(length, stop - start):
+            length = taken
+        stepper.time, length = end, max(GROWTH * length, GRAIN * span)
+        if progress is not None:
+            progress(end / max(span, 1e-300), "evolution in time")
     return values.reshape(shape), stepper.V.T.reshape(V.shape)
 
 

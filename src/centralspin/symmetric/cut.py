@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -50,12 +51,15 @@ class Shape:
         The modes that readouts need.
     power : int
         Up to how many quanta they need.
+    start : callable, optional
+        From a cut to the occupations that the initial state has at it, all of which are kept.
     """
 
     weights: list[np.ndarray]
     sizes: list[float]
     needed: list[np.ndarray]
     power: int
+    start: Callable[[int], np.ndarray] | None = None
 
     @property
     def kept(self) -> np.ndarray:
@@ -64,28 +68,40 @@ class Shape:
 
     def sets(self, cut: int) -> tuple[np.ndarray, np.ndarray]:
         """The outer set, and which of its rows belong to the inner one; nothing is left out if they are the same."""
-        ones = [(w > 0).astype(int) for w in self.weights]
-        read = [(one * need).astype(int) for one, need in zip(ones, self.needed, strict=True)]
         parts = [box(self.weights, self.sizes, cut)]
-        heaviest = max((int(w.max(initial=0)) for w in self.weights), default=0)
-        for modes, quanta in ((ones, ALWAYS), (read, self.power)):
-            if heaviest * quanta > cut:  # otherwise they are in the box
-                parts.append(box(modes, self.sizes, quanta))
+        parts += [box(modes, self.sizes, quanta) for modes, quanta in self._beyond(cut)]
+        if self.start is not None:
+            parts.append(self.start(cut))
         class_of = np.repeat(np.arange(len(self.weights)), [len(w) for w in self.weights])
         return grown(union(parts), np.flatnonzero(self.kept), class_of, self.sizes)
 
     def count(self, cut: int) -> int:
-        """About how many states the outer set has; seldom more."""
-        kept = np.concatenate(self.weights)[self.kept].tolist()
-        inner = count_box(self.weights, self.sizes, cut)
-        modes = {w: kept.count(w) for w in set(kept)}
-        rim = sum(
-            modes[w] * (inner - (count_box(self.weights, self.sizes, cut - w) if w <= cut else 0))
-            for w in modes
-        )
-        wider = count_box(self.weights, self.sizes, cut + max(kept, default=0))
-        least = count_box([(w > 0).astype(int) for w in self.weights], self.sizes, ALWAYS + 1)
-        return max(min(inner + rim, wider), least)
+        """How many states the outer set has, counted without listing them.
+
+        A state belongs to the box with one quantum more if it does so after one of its heaviest quanta is taken away:
+        they are counted by what that quantum weighs. States that only the other parts hold are not told from those that
+        two of them hold, so that the number is up to three times too large at cuts at which they matter.
+        """
+        if self.start is not None:
+            return len(self.sets(cut)[0])
+        total = 1
+        for w in np.unique(np.concatenate(self.weights)[self.kept]).tolist():
+            up_to_it, below = ([np.where(v < end, v, 0) for v in self.weights] for end in (w + 1, w))
+            total += count_box(up_to_it, self.sizes, cut + w) - count_box(below, self.sizes, cut + w)
+        for modes, quanta in self._beyond(cut):
+            total += count_box(modes, self.sizes, quanta + 1)
+            for c, (v, of_class) in enumerate(zip(self.weights, modes, strict=True)):
+                others = int(np.count_nonzero(v)) - int(of_class.sum())  # one quantum in one of them
+                room = [size - (i == c) for i, size in enumerate(self.sizes)]
+                total += others * count_box(modes, room, quanta)
+        return total
+
+    def _beyond(self, cut: int) -> list[tuple[list[np.ndarray], int]]:
+        """Modes, each of weight 1, and up to how many quanta in them are kept where the box does not hold them all."""
+        ones = [(w > 0).astype(int) for w in self.weights]
+        read = [(one * need).astype(int) for one, need in zip(ones, self.needed, strict=True)]
+        heaviest = max((int(w.max(initial=0)) for w in self.weights), default=0)
+        return [(m, quanta) for m, quanta in ((ones, ALWAYS), (read, self.power)) if heaviest * quanta > cut]
 
 
 @dataclass(frozen=True)
@@ -100,11 +116,14 @@ class Outcome:
         The largest Σ |R_i| |v_i − v'_i| over all that is read: states v, v' of the two sets, readouts R. Unlike the
         difference of the values it does not vanish by accident.
     unknowns : int
+    end : object
+        The state at the end, to go on from.
     """
 
     values: np.ndarray
     difference: float
     unknowns: int
+    end: Any = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +138,7 @@ class Converged:
 
 def converge(
     shape: Shape,
-    run: Callable[[np.ndarray, np.ndarray], Outcome],
+    run: Callable[[int, np.ndarray, np.ndarray], Outcome],
     tolerance: float,
     share: float,
     first: int,
@@ -133,7 +152,7 @@ def converge(
     ----------
     shape : Shape
     run : callable
-        From the outer set and which of its states belong to the inner one to the outcome.
+        From the cut, the outer set, and which of its states belong to the inner one, to the outcome.
     tolerance : float
         What was asked for.
     share : float
@@ -163,14 +182,14 @@ def converge(
         outer, inner = shape.sets(cut)
         complete = bool(inner.all())
         try:
-            outcome = run(outer, inner)
+            outcome = run(cut, outer, inner)
+            complete = complete and outcome.difference == 0  # an initial state may be known at some cut only
         except NotUniqueError:  # a cut may be degenerate by accident, twice as large a one will not be
             if complete or fixed is not None or cut > LARGEST_ACCIDENT * first:
                 raise
             cut *= 2
             continue
-        difference = 0.0 if complete else outcome.difference
-        difference = difference if math.isfinite(difference) else math.inf
+        difference = outcome.difference if math.isfinite(outcome.difference) else math.inf
         error = difference * lag(history, cut, difference)
         if complete or error <= share * tolerance or fixed is not None:
             return Converged(outcome, cut, error, complete)

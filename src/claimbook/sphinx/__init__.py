@@ -2,7 +2,8 @@
 
 | module | what it adds |
 |---|---|
-| `executed` | the executed notebooks, on the pages and as downloads |
+| `executed` | the executed notebooks on the pages |
+| `notebooks` | the same as downloads that run anywhere |
 | `ledger` | `ledger-table`, `ledger-summary`, `ledger.json` |
 | `chapters` | `chapter-info`, `execution-table` |
 | `figures` | data and picture of each figure, and its colours in the dark theme |
@@ -22,7 +23,7 @@ from typing import Any
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
-from . import api, chapters, claim_map, executed, figures, ledger, reading, roles, slim
+from . import api, chapters, claim_map, executed, figures, ledger, notebooks, reading, roles, slim
 
 
 def drop_live_code(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -36,7 +37,7 @@ def drop_live_code(app: Sphinx, page: str, template: str, context: dict[str, Any
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the extension."""
-    for addition in (executed, ledger, claim_map, chapters, figures, api, reading, roles, slim):
+    for addition in (executed, notebooks, ledger, claim_map, chapters, figures, api, reading, roles, slim):
         addition.setup(app)
     app.connect("html-page-context", drop_live_code)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

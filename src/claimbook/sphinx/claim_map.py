@@ -66,7 +66,7 @@ class ClaimMap(LedgerDirective):
             uri = self.address(known.ledger, anchor(claim))
             value = nodes.reference("", "", value, refuri=uri, internal=True)
         line += value
-        line += nodes.inline(text=f" ({typeset(known.claims[claim].requirement)})", classes=["ledger-small"])
+        line += nodes.inline(text=f" ({typeset(known.claims[claim].requirement)})", classes=["small"])
         share = share_of(record)
         if share is not None:
             bar = f'<span class="claim-bar" aria-hidden="true"><span style="width:{100 * share:.1f}%"></span></span>'

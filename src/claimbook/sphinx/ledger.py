@@ -20,7 +20,7 @@ from .executed import Executed, TitleLink, executed
 from .verdicts import SIGNS, anchor, check_anchor, count_kinds, in_words
 
 LOGGER = logging.getLogger(__name__)
-VERDICTS = {True: ("✓ holds", "holds"), False: ("✗ fails", "fails"), None: ("– not applicable", "idle")}
+VERDICTS = {True: ("✓ holds", "holds"), False: ("✗ fails", "fails"), None: ("– differs", "idle")}
 
 
 # --- the records that the checks left ---
@@ -143,14 +143,14 @@ class LedgerDirective(SphinxDirective):
         verdicts = [record["holds"] for record in own]
         held, idle = verdicts.count(True), verdicts.count(None)
         sign, style = VERDICTS[False if False in verdicts else True if not idle else None]
-        text = f"{sign[0]} {held} of {len(own)} hold" + (f", {idle} not applicable" if idle else "")
+        text = f"{sign[0]} {held} of {len(own)} hold" + (f", {idle} differ or are skipped" if idle else "")
         known = executed(self.app)
         parts = count_kinds((record["kind"] for record in own), known.settings.source)
         badge: nodes.Node = nodes.inline(text=text, classes=["claim-badge", f"claim-{style}"])
         if known.ledger and known.ledger != self.env.docname:
             uri = self.address(known.ledger, group_anchor(chapter))
             badge = nodes.reference("", "", badge, refuri=uri, internal=True, classes=["claim-count"])
-        return [badge, nodes.inline(text=f" {parts}", classes=["ledger-small"])]
+        return [badge, nodes.inline(text=f" {parts}", classes=["small"])]
 
 
 class LedgerTable(LedgerDirective):
@@ -192,7 +192,7 @@ class LedgerTable(LedgerDirective):
         title = TitleLink(to=page, plain=True) if page else nodes.Text(chapter)
         claims = "1 claim" if number == 1 else f"{number} claims"
         line = FoldLine("", "", nodes.inline("", "", title, classes=["fold-title"]))
-        line += nodes.inline(text=f" {claims}", classes=["ledger-small"])
+        line += nodes.inline(text=f" {claims}", classes=["small"])
         fold = Fold("", line, classes=["ledger-group"])
         if page:
             fold += nodes.paragraph(
@@ -205,9 +205,9 @@ class LedgerTable(LedgerDirective):
 
     def row(self, claim: Claim) -> nodes.row:
         """Return a claim's row."""
-        where = self.text(f"**{claim.where}.** {claim.says}")
+        where = self.text(f"**{claim.where.removesuffix('.')}.** {claim.says}")
         record = records(self.app)[claim.id]
-        name = nodes.paragraph("", "", *self.badges(record), nodes.Text(" "), classes=["ledger-small"])
+        name = nodes.paragraph("", "", *self.badges(record), nodes.Text(" "), classes=["small"])
         code = nodes.literal(text=claim.id)
         page = executed(self.app).page(claim.chapter)
         uri = self.address(page, check_anchor(claim.id))
@@ -220,11 +220,11 @@ class LedgerTable(LedgerDirective):
         measured = "–" if record["measured"] is None else typeset(measured_text(record))
         number = nodes.entry("", nodes.paragraph("", "", nodes.strong(text=measured)))
         number += self.text(claim.quantity)
-        number[-1]["classes"].append("ledger-small")
+        number[-1]["classes"].append("small")
         required = nodes.entry("", nodes.paragraph(text=sentence_case(claim.requirement)))
         if claim.because:
             required += self.text(f"Why: {claim.because}")
-            required[-1]["classes"].append("ledger-small")
+            required[-1]["classes"].append("small")
         return nodes.row("", target, number, required, classes=[f"kind-{claim.kind}"])
 
     def badges(self, record: dict[str, Any]) -> list[nodes.Node]:

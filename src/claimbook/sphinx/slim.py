@@ -21,6 +21,8 @@ SCRIPTS = {
     "language_data.js": 'id="search-results"',
     "searchindex.js": 'id="search-results"',
     "design-tabs.js": "sd-tab-set",
+    "clipboard.min.js": 'class="highlight',
+    "copybutton.js": 'class="highlight',
     "togglebutton.js": r'class="(?:[^"]* )?(?:toggle|dropdown)[ "]',
 }
 MATHJAX = "mathjax/tex-chtml.js"  # all in one, with menus and explorers
@@ -138,6 +140,7 @@ def round_paths(svg: str) -> str:
 REPEATED = {
     ' class="math notranslate nohighlight"': ' class="math"',
     ' class="docutils literal notranslate"': ' class="literal"',
+    ' class="claim-link reference internal"': ' class="claim-link"',
 }
 
 

@@ -67,7 +67,7 @@ def fold(
     kinds = count_kinds((record["kind"] for record in records), source)
     markup = (
         f'<details class="checks" open><summary><span class="claim-badge claim-{style}">{sentence}</span> '
-        f'<span class="ledger-small">{kinds}</span></summary>{"".join(boxes)}</details>'
+        f'<span class="small">{kinds}</span></summary>{"".join(boxes)}</details>'
     )
     plain = "\n".join(output["data"]["text/plain"] for output in outputs)
     return nbformat.v4.new_output("display_data", {"text/html": markup, "text/plain": plain})
@@ -82,8 +82,11 @@ def summary(verdicts: list[bool | None]) -> tuple[str, str]:
     if held == total:
         return "holds", f"✓ {checks} {'holds' if total == 1 else 'hold'}"
     if held:
-        return "holds", f"✓ {held} of {checks} {'holds' if held == 1 else 'hold'}, the rest not applicable"
-    return "idle", f"– {checks} not applicable"
+        return (
+            "holds",
+            f"✓ {held} of {checks} {'holds' if held == 1 else 'hold'}, the rest differ or are skipped",
+        )
+    return "idle", f"– {checks} {'differs or is' if total == 1 else 'differ or are'} skipped"
 
 
 def dress(markup: str, record: dict[str, Any], ledger: str | None) -> str:
