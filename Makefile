@@ -1,7 +1,7 @@
 # Everything a reader or developer runs. `make` alone explains the targets.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help book test test-lowest test-newest mutants fuzz reruns serve pdf chapter lab bench lint dist lock clean
+.PHONY: help book test test-lowest test-newest mutants fuzz reruns serve pdf chapter lab bench lint dist newest-sphinx lock clean
 
 # The first Python for which requirements.lock has wheels; plain python3 if it is one.
 FIND_PYTHON = for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -29,16 +29,17 @@ define test_with
 $(3) -m venv $(1)
 $(1)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -e '.[qutip,test]' $(2)
 $(1)/bin/python -m pip list --disable-pip-version-check | grep -iE '^(numpy|scipy|qutip) '
-$(1)/bin/python -m pytest -p no:cacheprovider $(LIBRARY_TESTS)
+$(1)/bin/python -m pytest -p no:cacheprovider
 endef
-# Those that read the book need what renders it.
-LIBRARY_TESTS = tests --ignore=tests/book --ignore=tests/claimbook \
-	$$(grep -rlE '^(import|from) (jupytext|claimbook|matplotlib)' tests --include='test_*.py' | sed 's/^/--ignore=/')
+# What Jupyter Book 1 brings along, and what its extensions of this book need.
+SPHINX_PARTS = 'sphinx>=9' myst-nb sphinx-book-theme sphinxcontrib-bibtex sphinx-external-toc sphinx-design \
+	sphinx-copybutton sphinx-togglebutton sphinx-multitoc-numbering sphinx-mathjax-offline linkify-it-py \
+	jupytext papermill pyyaml
 
 help: ## Explain the targets
 	@echo "Usage: make TARGET"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
-		| while IFS='|' read -r target text; do printf '  %-11s %s\n' "$$target" "$$text"; done
+		| while IFS='|' read -r target text; do printf '  %-13s %s\n' "$$target" "$$text"; done
 
 book: $(READY) ## Execute what has changed, check every claim, build the book in _build/html
 	@$(BIN)/python -m claimbook build
@@ -51,6 +52,12 @@ test-lowest: ## Test the library with the oldest NumPy, SciPy and QuTiP that pyp
 
 test-newest: ## Test the library with the newest releases of everything, locked or not
 	@$(call test_with,.venv-newest,--upgrade --upgrade-strategy eager,$(PYTHON))
+
+newest-sphinx: $(READY) ## Render the pages with the newest Sphinx, without Jupyter Book
+	@$(PYTHON) -m venv _build/newest-sphinx/venv
+	@_build/newest-sphinx/venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade \
+		--upgrade-strategy eager --only-binary :all: $(SPHINX_PARTS) -e '.[qutip,plot]'
+	@.ci/newest-sphinx .venv _build/newest-sphinx/venv
 
 mutants: $(READY) ## Plant small faults in the library and list those no test notices: COUNT=200 SEED=1
 	@$(BIN)/python -m tests.mutants --count "$(COUNT)" --seed "$(SEED)"

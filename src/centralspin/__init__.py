@@ -7,10 +7,12 @@ from .problem.collective import CollectiveModel, Sites, collective_model
 from .problem.moments import Moment
 from .problem.observables import OBSERVABLES
 from .question import METHODS
+from .readouts import reduced_state, total_spin
 from .responses import correlation, eigenvalues, gap, spectrum
 from .result import Expansion, Stationary, Trajectory, corrected
 from .software import __version__ as __version__
 from .software import about, cite
+from .starts import dicke_state, superposition_state
 from .state import State
 from .sweeps import sweep
 from .symmetric.lift import Bath, Lift
@@ -46,13 +48,17 @@ __all__ = [
     "collective_model",
     "corrected",
     "correlation",
+    "dicke_state",
     "eigenvalues",
     "evolve",
     "expand",
     "gap",
     "liouvillian",
     "load",
+    "reduced_state",
     "spectrum",
     "steady_state",
+    "superposition_state",
     "sweep",
+    "total_spin",
 ]

@@ -32,8 +32,6 @@ LOOK = {
     "lines.linewidth": 1.8,
     "legend.frameon": False,
 }
-
-
 #: What a state remembers of how it was made.
 PARTS = {kind.__name__: kind for kind in (Moment, Problem, SiteClass, System, Task)}
 

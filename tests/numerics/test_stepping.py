@@ -72,6 +72,64 @@ def test_a_closed_oscillation_is_right_after_3000_periods():
     np.testing.assert_allclose(values, np.column_stack([np.cos(times), np.sin(times)]), atol=1e-8)
 
 
+def test_a_state_that_grows_does_not_shorten_the_steps():
+    """Coefficients of an expansion grow with powers of t: what round-off they carry no shorter step takes away."""
+    span = 300.0
+    L = np.diag([1.0, 1.0, 1.0, 0.0, 0.0], -1)[:, :6]  # 1, t, t²/2, t³/6, and a rotation beside them
+    L[4:, 4:] = ROTATION.toarray()
+    steps = []
+
+    class Told:
+        seconds = 0.0
+
+        def expect(self, *_):
+            pass
+
+        def __call__(self, fraction, what):
+            steps.append(fraction)
+
+    V = np.array([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
+    _, state = evolve_linear(
+        csr_matrix(L), V, np.array([span]), csr_matrix(np.eye(6)), 1e-10, progress=Told()
+    )
+    exact = [1.0, span, span**2 / 2, span**3 / 6, math.cos(span), math.sin(span)]
+    np.testing.assert_allclose(state, exact, rtol=1e-9)
+    assert len(steps) < span / 4
+
+
+def test_an_output_at_the_start_does_not_loosen_the_tolerance():
+    """What a step may be off by follows from the last time, not from the first."""
+    span = 40.0
+    _, state = propagate(ROTATION, np.array([1.0, 0.0]), [0.0, span], 1e-12)
+    np.testing.assert_allclose(state, [math.cos(span), math.sin(span)], atol=1e-12)
+
+
+def test_what_is_to_come_is_told_from_the_time_of_the_first_step():
+    """Nothing that has passed before counts: a clock that shows 100 s, and 2 s more at every look."""
+    expected = []
+
+    class Told:
+        now = 100.0
+
+        @property
+        def seconds(self):
+            self.now += 2.0
+            return self.now
+
+        def expect(self, seconds, more, what):
+            expected.append((seconds, more, what))
+
+        def __call__(self, fraction, what):
+            assert 0 < fraction <= 1
+
+    evolve_linear(
+        ROTATION, np.array([1.0, 0.0]), np.array([50.0]), csr_matrix(np.eye(2)), 1e-8, progress=Told()
+    )
+    ((seconds, more, what),) = expected
+    assert seconds == 2.0 and what == "evolution in time"
+    assert 50 / (more + 1) < 20  # a step is shorter than the radius in which its series is of use
+
+
 def test_one_step_is_a_taylor_polynomial_of_high_degree():
     """The error of one step of length h falls as h^(DEGREE + 1)."""
     errors = []
