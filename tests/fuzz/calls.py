@@ -122,6 +122,11 @@ def solvers() -> list[Call]:
         (centralspin.eigenvalues, {"model": spin, "k": 3, "time_budget": 9.0} | tolerance),
         (centralspin.gap, {"model": spin} | tolerance),
         (centralspin.reduced_state, {"state": state, "sites": 1, "site_class": 0, "central": True}),
+        (centralspin.dicke_state, {"model": spin, "excitations": 1, "central_state": "up"}),
+        (
+            centralspin.superposition_state,
+            {"model": spin, "kets": [[1, 0], [0, 1]], "amplitudes": [1, 1j], "central_state": "up"},
+        ),
         (centralspin.total_spin, {"state": state, "site_class": 0}),
         # Without `store`, for any word is a folder's name.
         (
