@@ -1,27 +1,14 @@
-// The method of the chapter "Symmetric Liouville space" for the paper's model, computed in the page. The bath is bosons over
-// a condensate: v[n, a] has the occupations n = (x, y, z) of the modes σ/2 above the bath's own stationary state, and
-// a = (1, τx, τy, τz) of the central spin. `centralspinLive.evolve({N, g0, central_field, …, tolerance, times})` computes.
+// The method of the chapter "Symmetric Liouville space" for the paper's model, in the page. The bath is bosons over a
+// condensate: v[n, a] has the occupations n = (x, y, z) of the modes σ/2 above the bath's own stationary state, and
+// a = (1, τx, τy, τz) of the central spin. `centralspinLive.evolve({N, g0, central_field, …, tolerance})` computes.
 function centralspinMethod() {
-  const DEGREE = 60, MOST = 150000, WORK = 1e9;  // of a Taylor series; the page's means in unknowns and entries × steps
-  // On one spin, in (1, σx, σy, σz)/2: X ↦ −i[σ, X] and X ↦ {σ, X} as [row, column, value].
-  const C = {x: [[3, 2, 2], [2, 3, -2]], y: [[1, 3, 2], [3, 1, -2]], z: [[2, 1, 2], [1, 2, -2]]};
-  const A = {x: [[1, 0, 2], [0, 1, 2]], y: [[2, 0, 2], [0, 2, 2]]};
-
-  // The central Lindbladian, and the hops b†_to b_source of τ+S− + τ−S+ with their matrices; mode −1 is the condensate.
-  function parts({N, g0, central_field: [wx, wy, wz], central_pump: up, central_decay: down, bath_pump, bath_decay}) {
-    const sum = (...terms) => {  // by row
-      const dense = new Float64Array(16);
-      for (const [list, factor] of terms) for (const [i, j, value] of list) dense[4 * i + j] += factor * value;
-      return [0, 1, 2, 3].map(i => [0, 1, 2, 3].filter(j => dense[4 * i + j]).map(j => [j, dense[4 * i + j]]));
-    };
-    const g = g0 / 2, r = (bath_pump - bath_decay) / (bath_pump + bath_decay), rate = up + down;
-    const decay = [[1, 1, -rate / 2], [2, 2, -rate / 2], [3, 3, -rate], [3, 0, up - down]];
-    const hops = [
-      [0, -1, sum([C.x, g], [A.y, g * r])], [-1, 0, sum([C.x, g])], [1, -1, sum([C.y, g], [A.x, -g * r])], [-1, 1, sum([C.y, g])],
-      [2, 0, sum([C.x, -g * r], [A.y, -g])], [2, 1, sum([C.y, -g * r], [A.x, g])], [0, 2, sum([A.y, g])], [1, 2, sum([A.x, -g])],
-    ];
-    return [sum([decay, 1], [C.x, wx], [C.y, wy], [C.z, wz]), N < Infinity ? hops : hops.slice(0, 4)];
-  }
+  const DEGREE = 60, MOST = 150000, WORK = 1e9;  // of a Taylor series; the page's means: unknowns, hops × steps
+  // Hops b†_to b_source of τ+S− + τ−S+, mode −1 being the condensate, with the shares of −i[τ, ·]/2 and {τ, ·}/2 on the
+  // central spin: of τx and τy in the first four, of τy and τx in the others. The bath by itself has ⟨σz⟩ = r.
+  const hops = r => [
+    [0, -1, 1, r], [-1, 0, 1, 0], [2, 0, -r, -1], [0, 2, 0, 1],
+    [1, -1, 1, -r], [-1, 1, 1, 0], [2, 1, -r, 1], [1, 2, 0, -1],
+  ];
 
   // Occupations with x + y + w z ≤ K or two quanta, then those with one quantum more: what the first set drops lies in
   // the second, so that their difference tells the error.
@@ -34,70 +21,71 @@ function centralspinMethod() {
     return [inner.concat(rim), inner.length];
   }
 
-  // The generator by rows, without the damping of the bath: what couples to the inner set until `split`, then the others.
+  // The rows of the generator: where hops come from, those of the first four until `middle`, and their two numbers.
   function generator(p, list, inner) {
-    const [local, hops] = parts(p), most = k => list.reduce((high, n) => Math.max(high, n[k]), 0) + 2, side = most(0), size = 4 * list.length;
+    const most = k => list.reduce((high, n) => Math.max(high, n[k]), 0) + 2, side = most(0), size = list.length;
     const at = new Int32Array(side * side * most(2)).fill(-1), key = (x, y, z) => (z * side + x) * side + y;
-    const start = new Int32Array(size + 1), split = new Int32Array(size), columns = new Int32Array(12 * size), values = new Float64Array(12 * size);
-    const damping = new Float64Array(size), put = (a, blocks) => {
-      for (const [j, matrix, amplitude] of blocks) for (const [c, value] of matrix[a]) columns[count] = j + c, values[count++] = amplitude * value;
-    };
+    const start = new Int32Array(size + 1), middle = start.slice(), from = new Int32Array(8 * size);
+    const first = new Float64Array(8 * size), second = first.slice(), damping = new Float64Array(size);
+    const known = hops((p.bath_pump - p.bath_decay) / (p.bath_pump + p.bath_decay));
     let count = 0;
     list.forEach((n, i) => { at[key(...n)] = i; });
     list.forEach((n, i) => {
-      const excited = n[0] + n[1] + n[2], near = [[4 * i, local, 1]], far = [];
-      for (const [to, source, matrix] of hops) {
-        if (to >= 0 && !n[to]) continue;
+      const excited = n[0] + n[1] + n[2];
+      damping[i] = (p.bath_pump + p.bath_decay) * ((n[0] + n[1]) / 2 + n[2]);
+      known.forEach(([to, source, one, two], k) => {
+        if (k === 4) middle[i] = count;
+        if (to >= 0 && !n[to] || p.N === Infinity && to >= 0 && source >= 0) return;
         // To or from the condensate of N − |n|: √(1 − k/N). Between two modes: 1/√N.
-        let amplitude = Math.sqrt(to < 0 ? 1 - excited / p.N : source < 0 ? 1 - (excited - 1) / p.N : 1 / p.N);
+        let amplitude = p.g0 * Math.sqrt(to < 0 ? 1 - excited / p.N : source < 0 ? 1 - (excited - 1) / p.N : 1 / p.N);
         if (to >= 0) amplitude *= Math.sqrt(n[to]);
         if (source >= 0) amplitude *= Math.sqrt(n[source] + 1);
-        const j = at[key(...n.map((k, mode) => k + (mode === source) - (mode === to)))];
-        if (j >= 0 && amplitude) (j < inner ? near : far).push([4 * j, matrix, amplitude]);
-      }
-      for (let a = 0; a < 4; a++) {
-        damping[4 * i + a] = (p.bath_pump + p.bath_decay) * ((n[0] + n[1]) / 2 + n[2]);
-        put(a, near);
-        split[4 * i + a] = count;
-        put(a, far);
-        start[4 * i + a + 1] = count;
-      }
+        const j = at[key(...n.map((m, mode) => m + (mode === source) - (mode === to)))];
+        if (j >= 0 && amplitude) from[count] = 4 * j, first[count] = amplitude * one, second[count++] = amplitude * two;
+      });
+      start[i + 1] = count;
     });
-    return {size, inner: 4 * inner, start, split, columns, values, damping, count};
+    return {p, size, inner, start, middle, from, first, second, damping, count};
   }
 
   // The next Taylor term of both columns, t = scale (L + mean) x, added to the sums; returns its largest entry.
-  function term({size, inner, start, split, columns, values, damping}, mean, scale, x, y, t, u, sumX, sumY) {
+  function term({p, size, inner, start, middle, from, first, second, damping}, mean, scale, x, y, t, u, sumX, sumY) {
+    const [wx, wy, wz] = p.central_field.map(w => 2 * w), rate = p.central_pump + p.central_decay, drive = rate - 2 * p.central_decay;
     let large = 0;
-    for (let i = 0; i < size; i++) {
-      const end = start[i + 1], left = mean - damping[i];
-      let a = left * x[i], k = start[i];
-      if (i < inner) {
-        let b = left * y[i];
-        for (const half = split[i]; k < half; k++) {
-          const value = values[k], j = columns[k];
-          a += value * x[j];
-          b += value * y[j];
-        }
-        sumY[i] += u[i] = b * scale;
+    for (let i = 0, k = 0; i < size; i++) {
+      const o = 4 * i, half = middle[i], end = start[i + 1], left = mean - damping[i], side = left - rate / 2, along = left - rate;
+      const x0 = x[o], x1 = x[o + 1], x2 = x[o + 2], x3 = x[o + 3], y0 = y[o], y1 = y[o + 1], y2 = y[o + 2], y3 = y[o + 3];
+      let a0 = left * x0, a1 = side * x1 - wz * x2 + wy * x3, a2 = wz * x1 + side * x2 - wx * x3, a3 = drive * x0 - wy * x1 + wx * x2 + along * x3;
+      let b0 = left * y0, b1 = side * y1 - wz * y2 + wy * y3, b2 = wz * y1 + side * y2 - wx * y3, b3 = drive * y0 - wy * y1 + wx * y2 + along * y3;
+      for (; k < half; k++) {
+        const j = from[k], c = first[k], d = second[k], v = x[j + 2], w = y[j + 2];
+        a0 += d * v; a2 += d * x[j] - c * x[j + 3]; a3 += c * v;
+        b0 += d * w; b2 += d * y[j] - c * y[j + 3]; b3 += c * w;
       }
-      for (; k < end; k++) a += values[k] * x[columns[k]];
-      sumX[i] += t[i] = a *= scale;
-      if (a > large) large = a; else if (-a > large) large = -a;
+      for (; k < end; k++) {
+        const j = from[k], c = first[k], d = second[k], v = x[j + 1], w = y[j + 1];
+        a0 += d * v; a1 += d * x[j] + c * x[j + 3]; a3 -= c * v;
+        b0 += d * w; b1 += d * y[j] + c * y[j + 3]; b3 -= c * w;
+      }
+      const other = i < inner ? scale : 0;  // the second column stays in the inner set
+      sumX[o] += t[o] = a0 *= scale; sumX[o + 1] += t[o + 1] = a1 *= scale; sumX[o + 2] += t[o + 2] = a2 *= scale; sumX[o + 3] += t[o + 3] = a3 *= scale;
+      sumY[o] += u[o] = b0 * other; sumY[o + 1] += u[o + 1] = b1 * other; sumY[o + 2] += u[o + 2] = b2 * other; sumY[o + 3] += u[o + 3] = b3 * other;
+      const top = a0 * a0 + a1 * a1 + a2 * a2 + a3 * a3;
+      if (top > large) large = top;
     }
-    return large;
+    return Math.sqrt(large);
   }
 
   // Taylor steps of v̇ = L v on the whole set and on the inner one; what stands at `read` at all times, of both.
   function step(L, times, read, tolerance) {
-    const {size, inner, start, values, damping} = L, span = times[times.length - 1], found = [];
-    const pair = () => [new Float64Array(size), new Float64Array(inner)], buffers = [pair(), pair()];
+    const {p, size, start, first, second, damping} = L, span = times[times.length - 1], found = [];
+    const pair = () => [0, 0].map(() => new Float64Array(4 * size)), buffers = [pair(), pair()];
+    const mean = damping.reduce((sum, rate) => sum + rate / size, 0), own = 2 * (p.central_pump + p.central_decay + Math.hypot(...p.central_field));
     let [v, w] = pair(), widest = 0, now = 0;
     v[0] = v[3] = w[0] = w[3] = 1;  // |↑⟩, and no quanta
-    const mean = damping.reduce((sum, rate) => sum + rate / size, 0);
     for (let i = 0; i < size; i++) {
-      let sum = Math.abs(mean - damping[i]);
-      for (let k = start[i]; k < start[i + 1]; k++) sum += Math.abs(values[k]);
+      let sum = own + Math.abs(mean - damping[i]);
+      for (let k = start[i]; k < start[i + 1]; k++) sum += Math.abs(first[k]) + Math.abs(second[k]);
       if (sum > widest) widest = sum;
     }
     if (!(widest * span * L.count < WORK)) return null;
@@ -158,9 +146,9 @@ function centralspinMethod() {
       if (!found) return {refused: true};
       if (before) slope = Math.max(0.05, Math.log(before[1] / found.difference) / (cut - before[0]));
       const error = complete ? 0 : found.difference * Math.max(1, 1 / Math.expm1(slope));
-      if (error <= 0.9 * p.tolerance) return {...p, ...found, cut, unknowns, complete, error: error + p.tolerance / 10};
+      if (error <= 0.9 * p.tolerance) return {...p, ...found, cut, unknowns, error: error + p.tolerance / 10};
       before = [cut, found.difference];
-      cut += Math.min(Math.max(2, cut >> 3, Math.ceil(Math.log(error / (0.3 * p.tolerance)) / slope)), 4 + (cut >> 1));
+      cut += Math.min(Math.max(2, cut >> 3, Math.ceil(Math.log(error / (0.3 * p.tolerance)) / slope)), 4 + (cut >> 3));
     }
   }
   return {evolve};
@@ -174,21 +162,21 @@ function centralspinMethod() {
   const model = ({wx, wy, wz, ...rest}, more) => ({...rest, central_field: [wx, wy, wz], ...more});
 
   // A Worker, made of this file's own text, computes what was asked for last; where there is none the page does it.
-  const cache = new Map();
+  const cache = new Map(), json = JSON.stringify;
   let worker, busy, waiting;
   function ask(tasks, done) {
     const old = busy;
     waiting = old && (() => ask(tasks, done));
-    if (old) return void setTimeout(() => {  // nobody wants the old one any more
+    if (old) return void setTimeout(() => {  // nobody wants the old one now
       if (busy !== old) return;
       worker?.terminate();
       worker = busy = null;
       waiting();
     }, 300);
-    const keys = tasks.map(task => JSON.stringify(task)), missing = tasks.filter((_, i) => !cache.has(keys[i]));
+    const keys = tasks.map(task => json(task)), missing = tasks.filter((_, i) => !cache.has(keys[i]));
     const answer = found => {
       busy = null;
-      missing.forEach((task, i) => cache.set(JSON.stringify(task), found[i]));
+      missing.forEach((task, i) => cache.set(json(task), found[i]));
       done(keys.map(key => cache.get(key)));
       if (cache.size > 200) cache.clear();
       waiting?.();
@@ -207,7 +195,7 @@ function centralspinMethod() {
     const found = {};
     for (const cell of document.querySelectorAll(".tag_parameters pre, .tag_injected-parameters pre"))
       for (const [, names, values] of cell.textContent.matchAll(/^([\w, ]+?) *= *([^#\n]+)/gm))
-        try { JSON.parse(`[${values}]`).forEach((value, i) => { found[names.split(/, */)[i]] = value; }); } catch { /* not numbers */ }
+        try { JSON.parse(`[${values}]`).forEach((value, i) => { found[names.split(/, */)[i]] = value; }); } catch {}
     const {central_field: [wx, wy, wz] = [1, 0, 0.5], bath_sizes = [10]} = found, s = {...paper, ...found, wx, wy, wz, N: Math.max(...bath_sizes)};
     return Object.fromEntries(Object.keys(paper).map(name => [name, s[name]]));
   }
@@ -277,12 +265,12 @@ function centralspinMethod() {
     function update() {
       show();
       const {N} = s, boson = s.bath_pump < s.bath_decay;
-      const state = one(":invalid") || !(s.bath_pump + s.bath_decay) ? "invalid" : boson ? "" : "no-boson", mine = latest = {};
+      const mine = latest = {}, state = one(":invalid") || !(s.bath_pump + s.bath_decay) ? "invalid" : boson ? "" : "no-boson";
       box.dataset.state = state;
       if (state === "invalid") return;
       const tolerance = deviation ? 1e-11 : 1e-8, tasks = [{tolerance}, {N: Infinity, tolerance}].map(more => model(s, more));
       if (deviation) tasks.push(model(s, {N: 1e7, tolerance}));
-      else if (boson && JSON.stringify(s) !== JSON.stringify({...paper, N})) tasks.push(model({...paper, N}, {tolerance}));
+      else if (boson && json(s) !== json({...paper, N})) tasks.push(model({...paper, N}, {tolerance}));
       box.classList.add("live-busy");
       ask(tasks, found => {
         box.classList.toggle("live-busy", !!waiting);
@@ -313,7 +301,7 @@ function centralspinMethod() {
     new ResizeObserver(draw).observe(one(".live-panels"));
     update();
   }
-  window.centralspinLive = {...centralspinMethod(), mount};
+  window.centralspinLive = centralspinMethod();
   document.documentElement.classList.add("live-runs");
   document.addEventListener("DOMContentLoaded", () => document.querySelectorAll(".live").forEach(mount));
 })();

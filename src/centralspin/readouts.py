@@ -11,10 +11,11 @@ import numpy as np
 
 from .errors import ArgumentError
 from .problem.central_spin import PAULI
-from .problem.checks import integer
+from .problem.checks import integer, short
 from .problem.moments import Moment
 from .state import State
 from .symmetric.basis import OperatorBasis
+from .symmetric.state import Held
 
 #: Matrices that a reduced density matrix has as factors: the central system, and at most so many sites.
 MOST_SITES = 2
@@ -44,8 +45,11 @@ def reduced_state(state: State, sites: int = 1, *, site_class: int = 0, central:
         whose concurrence and negativity are then a call away.
     """
     count = integer("sites", sites, maximum=MOST_SITES)
-    held = state.held
-    index = integer("site_class", site_class, maximum=len(held.counts) - 1)
+    held, index = _of_class(state, site_class)
+    if not isinstance(central, (bool, np.bool_)):
+        raise ArgumentError("central", "be True or False", short(central))
+    if not (count or central):
+        raise ArgumentError("sites", "be at least 1 where the central system is left out", "0")
     N = held.counts[index]
     if count > N:
         raise ArgumentError("sites", f"be at most the {N:g} of the class", str(count))
@@ -54,8 +58,12 @@ def reduced_state(state: State, sites: int = 1, *, site_class: int = 0, central:
     factors = [OperatorBasis(math.isqrt(held.vectors.shape[1])).elements if central else np.eye(1)[None]]
 
     def moment(A: np.ndarray, B: np.ndarray | None, power: int) -> Moment:
-        of_sites: dict[str, Any] = {} if B is None else {"site": B, "site_class": index, "scaling": 1.0, "about": "zero"}
-        return Moment(central=A if central else None, power=power, **of_sites)
+        given: dict[str, Any] = {"central": A if central else None, "power": power}
+        return (
+            Moment(**given)
+            if B is None
+            else Moment(**given, site=B, site_class=index, scaling=1.0, about="zero")
+        )
 
     # Hermitian operators that span all of the site's; d_s times their duals.
     e = inner.elements
@@ -99,6 +107,12 @@ def reduced_state(state: State, sites: int = 1, *, site_class: int = 0, central:
             rho = np.kron(rho, basis[i])
         total = total + values[place] * rho
     return np.asarray(total)
+
+
+def _of_class(state: Any, site_class: Any) -> tuple[Held, int]:
+    if not isinstance(state, State):
+        raise ArgumentError("state", "be a `State`, such as `evolve(…).final`", short(state))
+    return state.held, integer("site_class", site_class, maximum=len(state.held.counts) - 1)
 
 
 @dataclass(frozen=True)
@@ -151,8 +165,7 @@ def total_spin(state: State, *, site_class: int = 0) -> TotalSpin:
     site_class : int
         Which class.
     """
-    held = state.held
-    index = integer("site_class", site_class, maximum=len(held.counts) - 1)
+    held, index = _of_class(state, site_class)
     if len(held.references[index]) != 3:
         raise ArgumentError(
             "site_class", "be one of spins-½", f"one of {len(held.references[index]) + 1} operators"

@@ -11,7 +11,16 @@ import numpy as np
 
 from .errors import ArgumentError
 from .problem.central_spin import CentralSpinModel
-from .problem.checks import increasing_times, integer, is_operator, real_number, sequence, short
+from .problem.checks import (
+    checked,
+    increasing_times,
+    integer,
+    is_operator,
+    real_number,
+    sequence,
+    short,
+    truth,
+)
 from .problem.collective import CollectiveModel
 from .problem.moments import Arithmetic, Moment, needed
 from .question import Question, ask, prepare
@@ -89,6 +98,7 @@ def correlation(
     return Response.of(np.broadcast_to(found, when.shape), when, model, task.tolerance, error, details)
 
 
+@checked(connected=truth)
 def spectrum(
     model: CentralSpinModel | CollectiveModel,
     frequencies: Sequence[float],

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .errors import ArgumentError
-from .problem.checks import site_count
+from .problem.checks import checked, short, site_count
 from .travel import Saved, Travelling
 
 #: What may differ between two results that are equal.
@@ -165,8 +165,19 @@ class Expansion(Saved):
         return _summed(self.limit, self.coefficients, N)
 
 
+def _result(name: str, value: Any) -> Result:
+    if not isinstance(value, Result):
+        raise ArgumentError(name, "be a result of `expand`", short(value))
+    return value
+
+
+@checked(limit=_result, coefficient=_result)
 def corrected(limit: Any, coefficient: Any, N: float) -> Any:
     """The corrected limit at bath size N: limit + coefficient/N, with an error of order 1/N²."""
+    if missing := [name for name in limit if name not in coefficient]:
+        raise ArgumentError(
+            "coefficient", f"hold {', '.join(missing)} as `limit` does", ", ".join(coefficient)
+        )
     return _summed(limit, (coefficient,), N)
 
 

@@ -31,7 +31,7 @@ import numpy as np
 from .api import evolve, steady_state
 from .errors import ArgumentError
 from .problem.central_spin import CentralSpinModel
-from .problem.checks import increasing_times, sequence, short
+from .problem.checks import checked, increasing_times, sequence, short, truth
 from .problem.collective import CollectiveModel
 from .problem.description import describe
 from .progress import Progress
@@ -56,6 +56,7 @@ _BEFORE = threading.local()
 TAKEN = ("time", "estimated_error", "status", "sentence")
 
 
+@checked(progress=truth)
 def sweep(
     model_of: Any,
     axes: Mapping[str, Sequence[Any]],
@@ -258,7 +259,10 @@ def _variables(work: _Work, grid: _Grid) -> tuple[list[str], dict[str, Any]]:
         names = list(kinds)
     else:
         asked = work.observables
-        names = list(dict.fromkeys([asked] if isinstance(asked, str) else sequence("observables", asked)))
+        names = [asked] if isinstance(asked, str) else sequence("observables", asked)
+        if not all(isinstance(name, str) for name in names):
+            raise ArgumentError("observables", "be names, or a mapping of names to operators", short(asked))
+        names = list(dict.fromkeys(names))
         kinds = dict.fromkeys(names, float)
     for name in names:
         if name in TAKEN or name in grid.axes:

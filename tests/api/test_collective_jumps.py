@@ -19,6 +19,7 @@ from centralspin import (
     evolve,
     expand,
     liouvillian,
+    load,
     steady_state,
 )
 
@@ -238,6 +239,18 @@ def test_the_unit_of_time_does_not_matter(s):
             moved = None if times is None else times / s
             other = reading(method, with_jumps(rescaled(model, s), s), moved, wanted)
             np.testing.assert_allclose(other, one, atol=2e-8)
+
+
+def test_states_that_jumped_are_continued_and_written_down(tmp_path):
+    random = np.random.default_rng(6)
+    model = around(random, spins(random, 3))
+    model = model.replace(collective_jumps=jumps(random, model))
+    wanted = {"z": Moment(central=Z), "x": Moment(site=LOWER + LOWER.T, power=2, about="zero")}
+    once, first = evolve(model, [1.0], wanted), evolve(model, [0.4], wanted)
+    then = evolve(model, [0.6], wanted, initial=first.final)
+    for name in wanted:
+        np.testing.assert_allclose(then[name], once[name], atol=1e-7)
+    assert load(once.save(tmp_path / "jumped")) == once
 
 
 # --- what is refused ---

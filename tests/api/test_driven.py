@@ -186,6 +186,16 @@ def test_a_pulse_that_is_shorter_than_a_sample_is_seen_if_it_is_named():
     assert y == pytest.approx(-1, abs=1e-8)
 
 
+def test_a_driven_state_is_continued():
+    """The clock goes on, and a π pulse between two runs is one in a single run."""
+    model = PAPER.replace(N=5, central_field=(wave, 0, 0.5))
+    once = evolve(model, [1.0, 2.0], ("tau_z", "Q2"))
+    first = evolve(model, [0.7], ("tau_z", "Q2"))
+    then = evolve(model, [0.3, 1.3], ("tau_z", "Q2"), initial=first.final)
+    for name in once:
+        np.testing.assert_allclose(then[name], once[name], atol=2e-8)
+
+
 # --- what is refused ---
 
 

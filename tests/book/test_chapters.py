@@ -1,8 +1,10 @@
 """Are the chapters' cells as a reader wants to meet them: no idle names, public names only, lines that fit?"""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +75,17 @@ def is_public(name: str) -> bool:
 @pytest.mark.parametrize("chapter", BOOK.chapters())
 def test_chapter_imports_public_names_only(chapter: str) -> None:
     assert not [name for name in imports(chapter) if not is_public(name)]
+
+
+@pytest.mark.parametrize("chapter", BOOK.chapters())
+def test_a_notebook_installs_all_that_its_chapter_imports(chapter: str) -> None:
+    project = tomllib.loads((BOOK.root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    installed = [*project["dependencies"], *project["optional-dependencies"]["notebook"]]
+    known = {LIBRARY, "claimbook", *(re.split("[><=]", line)[0] for line in installed)}
+    lines = list(ast.walk(ast.parse(python(chapter))))
+    names = [alias.name for line in lines if isinstance(line, ast.Import) for alias in line.names]
+    names += [line.module or "" for line in lines if isinstance(line, ast.ImportFrom)]
+    assert {name.split(".")[0] for name in names} <= known | set(sys.stdlib_module_names)
 
 
 @pytest.mark.parametrize("chapter", BOOK.chapters())

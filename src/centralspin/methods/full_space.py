@@ -16,8 +16,8 @@ from ..errors import ArgumentError, ConvergenceError
 from ..numerics.null_space import null_vector
 from ..numerics.stepping import breakpoints
 from ..optional import qutip
-from ..problem.central_spin import PAULI, CentralSpinModel
-from ..problem.checks import is_hermitian
+from ..problem.central_spin import PAULI, CentralSpinModel, paper_model
+from ..problem.checks import checked, is_hermitian
 from ..problem.collective import collective_model
 from ..problem.general import Factor, Problem, Task, dimensionless
 from ..problem.moments import Moment, Reading
@@ -122,6 +122,7 @@ class FullSpace:
         return operator
 
 
+@checked(model=paper_model)
 def operators(model: CentralSpinModel) -> tuple[Any, list[Any], dict[str, list[Any]]]:
     """Return H, the jump operators, and σ_x, σ_y, σ_z of every spin (the central one first), in the model's units."""
     problem = dimensionless(collective_model(model, bath_bloch=(0, 0, 0)))

@@ -22,8 +22,8 @@ from scipy.linalg import block_diag, null_space
 
 from ..errors import ArgumentError, ConvergenceError
 from ..numerics.stepping import integrate
-from ..problem.central_spin import PAULI, CentralSpinModel
-from ..problem.checks import is_hermitian
+from ..problem.central_spin import PAULI, CentralSpinModel, paper_model
+from ..problem.checks import checked, is_hermitian
 from ..problem.collective import collective_model
 from ..problem.general import Problem, Task, dimensionless
 from ..problem.moments import Moment, Reading
@@ -127,6 +127,7 @@ class Equations:
         return mean * straight + self._fluctuation * complex(np.trace(B @ u))
 
 
+@checked(model=paper_model)
 def equations(model: CentralSpinModel) -> Callable[[float, np.ndarray], np.ndarray]:
     """Return f(t, y) of ẏ = f for the nine real numbers y = (⟨τ⟩, r, u), r being the Bloch vector of ω."""
     problem = dimensionless(collective_model(model, "up", (0, 0, 0)))

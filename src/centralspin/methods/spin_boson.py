@@ -23,8 +23,8 @@ import numpy as np
 from ..errors import ArgumentError, TruncationError
 from ..numerics.null_space import null_vector
 from ..optional import qutip
-from ..problem.central_spin import CentralSpinModel
-from ..problem.checks import increasing_times, is_hermitian
+from ..problem.central_spin import CentralSpinModel, paper_model
+from ..problem.checks import checked, is_hermitian, number, optional, output_times, whole
 from ..problem.collective import collective_model
 from ..problem.general import Problem, Task, dimensionless
 from ..problem.moments import Moment, Reading
@@ -148,6 +148,7 @@ class EmergentModel:
         return operator * self.fluctuation(moment.operators[0], a) ** moment.power
 
 
+@checked(model=paper_model, cutoff=whole(2, LARGEST_CUTOFF))
 def operators(model: CentralSpinModel, cutoff: int) -> tuple[Any, list[Any], Any]:
     """Return H̃, the jump operators and a of the paper's model, on spin ⊗ boson with `cutoff` Fock states."""
     emergent, unit = _of_paper(model)
@@ -160,11 +161,15 @@ def sparse(operator: np.ndarray) -> Any:
     return qutip.Qobj(operator).to("csr")
 
 
+@checked(model=paper_model, cutoff=whole(2, LARGEST_CUTOFF))
 def thermal_state(model: CentralSpinModel, cutoff: int) -> Any:
     """ρ_β of Proposition 1, normalised within the cutoff."""
     return _of_paper(model)[0].thermal_state(cutoff)
 
 
+@checked(
+    model=paper_model, times=output_times, cutoff=optional(whole(2, LARGEST_CUTOFF)), tolerance=number(0, 1)
+)
 def states(
     model: CentralSpinModel,
     times: Sequence[float],
@@ -188,12 +193,13 @@ def states(
         The largest absolute error of a matrix element.
     """
     emergent, unit = _of_paper(model, central_state)
-    scaled = increasing_times(times) * unit
+    scaled = np.asarray(times) * unit
     if cutoff is not None:
         return _evolve(emergent, cutoff, scaled, tolerance)
     return _grow(lambda K: _evolve(emergent, K, scaled, tolerance), _states_differ, tolerance)[0]
 
 
+@checked(model=paper_model, cutoff=optional(whole(2, LARGEST_CUTOFF)), tolerance=number(0, 1))
 def stationary_density_matrix(
     model: CentralSpinModel, cutoff: int | None = None, tolerance: float = 1e-8
 ) -> Any:

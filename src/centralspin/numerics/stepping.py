@@ -113,8 +113,9 @@ class Stepper:
             allowed = max(rate * length * self._unit, floor)
             length = min([top, *((allowed / size) ** (1 / k) for k, size in tail)])
         powers = np.arange(DEGREE + 1)
+        own = 4 * EPSILON * sizes[0]  # the round-off of the state itself, which no shorter step makes smaller
         while length > 1 and EPSILON * (sizes * length**powers).max() > max(
-            rate * length * self._unit, floor
+            rate * length * self._unit, floor, own
         ):
             length *= 0.8
         return min(length * self._unit, longest)
@@ -168,7 +169,7 @@ def evolve_linear(
     readout : sparse matrix, shape (m, n)
         One row per quantity.
     tolerance : float
-        Absolute error of the states in the maximum norm, for the whole run.
+        Absolute error of the states in the maximum norm, for the whole run, but for the round-off of large ones.
     mask : ndarray of bool, shape (n, c), optional
         See `Stepper`.
     settle : callable, optional

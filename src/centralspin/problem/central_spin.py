@@ -206,7 +206,7 @@ class CentralSpinModel:
                 raise ArgumentError(name, must, short(state))
             state = (0, 0, 1) if state == "up" else (0, 0, -1)
         if is_vector(state) and len(state) == 3:
-            return (np.eye(2) + np.tensordot(_bloch(name, state), PAULI, axes=1)) / 2
+            return (np.eye(2) + np.tensordot(bloch_vector(name, state), PAULI, axes=1)) / 2
         if not (is_operator(state) or is_vector(state)):
             raise ArgumentError(name, must, short(state))
         if is_qobj(state) or len(state) == 2:
@@ -215,7 +215,7 @@ class CentralSpinModel:
 
     def initial_bath_bloch(self, bloch: Any) -> np.ndarray:
         """Read the initial Bloch vector of every bath spin; None is the stationary state."""
-        return self.stationary_bath_bloch() if bloch is None else np.array(_bloch("bath_bloch", bloch))
+        return self.stationary_bath_bloch() if bloch is None else np.array(bloch_vector("bath_bloch", bloch))
 
 
 def _field(name: str, value: Any) -> tuple[Any, Any, Any]:
@@ -226,7 +226,15 @@ def _field(name: str, value: Any) -> tuple[Any, Any, Any]:
     return x, y, z
 
 
-def _bloch(name: str, value: Any) -> tuple[float, float, float]:
+def paper_model(name: str, value: Any) -> CentralSpinModel:
+    """Return `value` if it is the paper's model."""
+    if not isinstance(value, CentralSpinModel):
+        raise ArgumentError(name, "be a CentralSpinModel", short(value))
+    return value
+
+
+def bloch_vector(name: str, value: Any) -> tuple[float, float, float]:
+    """Return `value` as three real numbers of length 1 at most."""
     vector = real_vector(name, value)
     length = math.hypot(*vector)
     if length > 1 + 1e-12:

@@ -13,8 +13,9 @@ import numpy as np
 
 from ..errors import ArgumentError
 from . import terms
-from .central_spin import PAULI, SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
+from .central_spin import PAULI, SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel, paper_model
 from .checks import (
+    checked,
     density_matrix,
     real_number,
     sequence,
@@ -90,9 +91,9 @@ class Sites:
         jumps = tuple(square_matrix(f"jumps[{i}]", J, d) for i, J in enumerate(sequence("jumps", self.jumps)))
         set_(self, "jumps", jumps)
         set_(self, "rates", terms.rates(self.rates, len(jumps)))
-        for name, checked in (("couplings", terms.coupling), ("interactions", terms.interaction)):
+        for name, parsed in (("couplings", terms.coupling), ("interactions", terms.interaction)):
             given = sequence(name, getattr(self, name))
-            set_(self, name, tuple(checked(f"{name}[{i}]", pair, d) for i, pair in enumerate(given)))
+            set_(self, name, tuple(parsed(f"{name}[{i}]", pair, d) for i, pair in enumerate(given)))
         if self.initial is not None:
             set_(self, "initial", density_matrix("initial", self.initial, d))
         if self.share is not None:
@@ -215,6 +216,7 @@ class CollectiveModel:
         return replace(self, **changes)
 
 
+@checked(model=paper_model)
 def collective_model(
     model: CentralSpinModel, central_state: Any = "up", bath_bloch: Any = None
 ) -> CollectiveModel:

@@ -30,6 +30,9 @@ FIRST_SLOPE = 1.0
 LEAST_SLOPE = 0.05
 #: Up to this factor above the first cut a degenerate stationary state may be an accident of the cut.
 LARGEST_ACCIDENT = 2
+#: A cut that is fixed below the first one is compared with one larger by so much: there one quantum more may show less
+#: than what is missing.
+FURTHER = 3
 #: The next cut aims at this part of the tolerance.
 AIM = 0.3
 #: The cut grows at most by these factors (and 4) after the first run and after the others: errors fall more and more
@@ -191,10 +194,20 @@ def converge(
             continue
         difference = outcome.difference if math.isfinite(outcome.difference) else math.inf
         error = difference * lag(history, cut, difference)
+        if fixed is not None and fixed < first and not complete:
+            further = max(cut, ALWAYS) + FURTHER
+            if memory(further) <= memory_budget:
+                error = max(error, _seen_from(run(further, *shape.sets(further)), outcome))
         if complete or error <= share * tolerance or fixed is not None:
             return Converged(outcome, cut, error, complete)
         history.append((cut, error))
         cut = following(history, share * tolerance)
+
+
+def _seen_from(wider: Outcome, outcome: Outcome) -> float:
+    """The error of an outcome as one with a larger cut shows it."""
+    off = float(np.abs(wider.values - outcome.values).max(initial=0)) + wider.difference
+    return off if math.isfinite(off) else math.inf
 
 
 def lag(history: Sequence[tuple[int, float]], cut: int, difference: float) -> float:

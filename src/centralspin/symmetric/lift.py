@@ -16,6 +16,7 @@ import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
 
 from ..errors import ArgumentError
+from ..problem.checks import integer, is_real, real_number, short, truth
 from .space import SymmetricSpace
 
 
@@ -36,6 +37,14 @@ class Bath:
     size: float
     share: float = 1.0
     order: int | None = None
+
+    def __post_init__(self) -> None:
+        if not (is_real(self.size) and self.size > 0):
+            raise ArgumentError("size", "be a positive number or math.inf", short(self.size))
+        if not (is_real(self.share) and 0 <= self.share <= 1):
+            raise ArgumentError("share", "be between 0 and 1", short(self.share))
+        if self.order is not None and not isinstance(self.order, int):
+            raise ArgumentError("order", "be an integer or None", short(self.order))
 
     def factor(self, depleted: np.ndarray, power: int, scaling: float) -> np.ndarray:
         r"""The factor :math:`N^{-z} (sN - k)^{p/2}` for k = `depleted` and p = `power`.
@@ -79,8 +88,14 @@ class Lift:
         site_class: int = 0,
         growing: bool = False,
     ) -> None:
-        self.space, self._bath, self._scaling, self._class = space, bath, scaling, site_class
-        self._limited = not growing and (bath.order is not None or bath.size == math.inf)
+        if not isinstance(space, SymmetricSpace):
+            raise ArgumentError("space", "be a SymmetricSpace", short(space))
+        if not isinstance(bath, Bath):
+            raise ArgumentError("bath", "be a Bath", short(bath))
+        self.space, self._bath, self._scaling = space, bath, real_number("scaling", scaling)
+        self._class = integer("site_class", site_class, maximum=space.excited.shape[1] - 1)
+        self._modes = 1 + int((space.class_of == self._class).sum())
+        self._limited = not truth("growing", growing) and (bath.order is not None or bath.size == math.inf)
         self._elements: dict[tuple[int, int], tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
     def element(self, to: int, source: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -106,6 +121,9 @@ class Lift:
         ArgumentError
             If N is infinite and the result would grow without bound.
         """
+        square = isinstance(M, np.ndarray) and M.shape == (self._modes, self._modes)
+        if not square or M.dtype.kind not in "iufc":
+            raise ArgumentError("M", f"be an array of {self._modes}×{self._modes} numbers", short(M))
         parts = [(self.element(int(i), int(j)), M[i, j]) for i, j in zip(*np.nonzero(M), strict=True)]
         size = self.space.size
         if not parts:

@@ -13,9 +13,9 @@ import numpy as np
 from scipy.linalg import null_space
 from scipy.sparse import bmat, csr_matrix, eye_array
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, ConvergenceError
 from ..numerics.stationary import NotUniqueError, StationarySolver
-from ..numerics.stepping import evolve_driven, evolve_linear, integrate
+from ..numerics.stepping import EPSILON, evolve_driven, evolve_linear, integrate
 from ..problem.general import Problem, Task
 from ..problem.moments import Moment, Reading
 from . import dark_modes, jumps, neighbours
@@ -279,6 +279,11 @@ class Solver:
             L, start, times, eye_array(len(start), format="csr")[used], INTEGRATION * task.tolerance,
             keep, settling if len(self.orders) == 1 else None, task.progress,
         )  # fmt: skip
+        if len(self.orders) > 1 and EPSILON * (size := float(np.abs(V).max())) > task.tolerance:
+            raise ConvergenceError(
+                f"The coefficients are made of numbers up to {size:.2g}, whose round-off may exceed the tolerance "
+                f"{task.tolerance:g}: nothing damps what they add up. A tolerance of {2 * EPSILON * size:.1g} will do."
+            )
         return self._outcome(
             states, rows[:, used].toarray(), generator.size, (generator, V, mask, references)
         )

@@ -20,6 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ArgumentError
+from ..problem.checks import integer_array
+
 #: How many sets of occupations are kept with their hops, and how large they may be.
 SHARED, LARGEST_SHARED = 8, 5000
 _SHARED: dict[Any, SymmetricSpace] = {}
@@ -75,8 +78,12 @@ class SymmetricSpace:
     """
 
     def __init__(self, occupations: np.ndarray, class_of: Any) -> None:
-        n = np.asarray(occupations, dtype=np.int64)
-        self.class_of = np.asarray(class_of, dtype=np.intp)
+        n = integer_array("occupations", occupations, 2).astype(np.int64)
+        self.class_of = integer_array("class_of", class_of, 1).astype(np.intp)
+        if len(self.class_of) != n.shape[1] or self.class_of.max(initial=0) > n.shape[1]:
+            raise ArgumentError(
+                "class_of", f"name the class of each of {n.shape[1]} modes", f"of {len(self.class_of)}"
+            )
         self._keys, self._strides = keys_of(n)
         self._radix = n.max(axis=0, initial=0) + 2
         self.occupations = n
