@@ -206,7 +206,12 @@ def test_a_killed_run_loses_only_the_points_in_flight(tmp_path) -> None:
     seconds, batch, log, store = 0.04, 0.2, tmp_path / "log", tmp_path / "store"
     axes = {"g0": np.linspace(1, 2, 12).tolist(), "bath_pump": np.linspace(0.1, 0.3, 10).tolist()}
     text = SCRIPT.format(
-        folder=str(Path(__file__).parent), log=str(log), seconds=seconds, axes=axes, store=str(store), batch=batch
+        folder=str(Path(__file__).parent),
+        log=str(log),
+        seconds=seconds,
+        axes=axes,
+        store=str(store),
+        batch=batch,
     )
     script = tmp_path / "script.py"
     script.write_text(text, encoding="utf-8")
