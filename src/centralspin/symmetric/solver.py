@@ -145,7 +145,7 @@ class Solver:
         """
         compiled, size = self.compiled, self.compiled.basis.size
         whole = count_box(self.shape.weights, self.shape.sizes, cut)
-        total = float(np.count_nonzero(compiled.central.matrices)) / size
+        total, shares = float(np.count_nonzero(compiled.central.matrices)) / size, []
         for site, known in zip(compiled.sites, self.patterns, strict=True):
             part = {
                 w: count_box(self.shape.weights, self.shape.sizes, cut - w) / whole if 0 < w <= cut else 0.0
@@ -153,13 +153,14 @@ class Solver:
             }
             held = np.array([1.0, *(part[w] for w in known.weights.tolist())])
             share = np.where(np.arange(len(held)) == 0, held[:, None], held)  # (to, source)
+            shares.append(share)
             total += float((known.local * share).sum())
             for (C, *_), coupled in zip(site.couplings, known.coupled, strict=True):
                 total += float((coupled * share).sum()) * np.count_nonzero(C) / size
         generic = compiled.generic() if compiled.problem.collective_jumps else []
         for dissipator in jumps.dissipators(compiled):
             for operation, of in zip(dissipator.central, dissipator.coefficients(generic), strict=True):
-                total += of.entries() * np.count_nonzero(operation) / size
+                total += of.entries(shares) * np.count_nonzero(operation) / size
         return total
 
     def solve(self) -> tuple[np.ndarray, dict[str, Any], float]:
