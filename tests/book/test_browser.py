@@ -373,7 +373,7 @@ PREVIEW = "document.getElementById('preview').hidden ? '' : document.getElementB
 def test_previews(browsers: list[Browser], site: str, address: str) -> None:
     root = site if address == "http" else f"{SITE.as_uri()}/"
     browser = opened(browsers[0], root + "book/corollary-1.html")
-    browser.evaluate(HOVER % "document.querySelector('article a[href^=\"#eq\"]')")
+    browser.evaluate(HOVER % "document.querySelector('article a.reference[href^=\"#eq\"]')")
     assert wait_for(lambda: browser.evaluate(PREVIEW))
     browser.evaluate("document.dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape'}))")
     assert browser.evaluate(PREVIEW) == ""
