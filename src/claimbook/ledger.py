@@ -520,7 +520,7 @@ def _show(record: dict[str, Any], claim: Claim, changed: bool, settings: Setting
     markup = (
         '<div class="claim tex2jax_process" '
         f'style="border-left:4px solid {colour};padding:.3em .8em;margin:.4em 0">'
-        f"{badges} <strong>{_markup(claim.where).removesuffix('.')}.</strong> {_markup(claim.says)}<br>"
+        f"{badges} <strong>{where}.</strong> {_markup(claim.says)}<br>"
         f'<span style="font-size:.9em">{_markup(claim.quantity)}{typeset(before)}'
         f"<strong>{typeset(measured)}</strong>{typeset(after)} <code>{claim.id}</code></span></div>"
     )
