@@ -84,6 +84,9 @@ def test_two_stationary_states_are_refused(monkeypatch):
     with pytest.raises(ConvergenceError):
         StationarySolver(csr_matrix((3, 3)), np.array([1.0, 0, 0]), 1e-8).stationary()
     monkeypatch.setattr(stationary, "DIRECT", 0)
+    monkeypatch.setattr(stationary, "DIRECT_AT_MOST", 0)
+    with pytest.raises(NotUniqueError, match="not unique"):
+        StationarySolver(L, np.ones(16), 1e-8).stationary()
     with pytest.raises(NotUniqueError, match="not unique"):
         StationarySolver(csr_matrix((3, 3)), np.array([1.0, 0, 0]), 1e-8, readout=eye_array(3)).stationary()
 

@@ -23,6 +23,8 @@ except ImportError:  # a SciPy that has moved it
 RUN_SHARE = 0.05
 #: Round-off of one floating-point operation, and the least error per step that is asked for.
 EPSILON = np.finfo(float).eps
+#: A run is refused if round-off alone adds up to so many times the tolerance.
+LOST = 10.0
 #: The share of the tolerance asked of each step of the Runge–Kutta method, whose own estimate is per step.
 STEP_SHARE = 1e-3
 #: Length of a step in units of the inverse frequency: the first that is tried, and the longest.
@@ -287,13 +289,18 @@ def evolve_linear(
     )
     scale = max(1.0, float(np.abs(columns).max(initial=0)))
     rate = RUN_SHARE * tolerance * scale / max(span, 1e-300)
-    floor = 4 * EPSILON * scale  # an error per step that cannot be improved on
     used = np.unique(readout.indices)  # few entries are read: they are gathered before anything is multiplied
     rows = readout[:, used].toarray()
-    done, began = 0, 0.0 if progress is None else progress.seconds
+    lost, done, began = 0.0, 0, 0.0 if progress is None else progress.seconds
     while done < len(times):
-        start = stepper.time
+        start, size = stepper.time, max(scale, float(np.abs(stepper.V).max(initial=0)))
+        floor = 4 * EPSILON * size  # an error per step that cannot be improved on
         stepper.advance(span - start, rate, floor, used)
+        if (lost := lost + EPSILON * size) > LOST * tolerance * scale:
+            raise ConvergenceError(
+                f"The state grows to {size:.2g}, and round-off in it hides what is asked for: a tolerance of about "
+                f"{lost * span / stepper.time / scale:.1g} is within reach."
+            )
         if (end := stepper.time) >= span * (1 - 1e-15):
             end = stepper.time = span
         last = done + int(np.searchsorted(times[done:], end, side="right"))
@@ -324,15 +331,16 @@ def propagate(L: Any, v: np.ndarray, times: Sequence[float] | np.ndarray, tolera
     times : sequence of float
         Increasing times ≥ 0.
     tolerance : float
-        Error relative to the largest entry of v, for the whole run.
+        Error relative to the largest entry of v, or of a state it becomes, for the whole run.
     """
     stepper = Stepper(L, v[None])
     size = max(float(np.abs(v).max(initial=0)), 1e-300)
-    rate = RUN_SHARE * tolerance * size / max(float(times[-1]), 1e-300)
+    part = RUN_SHARE * tolerance / max(float(times[-1]), 1e-300)
     states = []
     for time in times:
         while stepper.time < time:
-            stepper.advance(time - stepper.time, rate, EPSILON * size)
+            size = max(size, float(np.abs(stepper.V).max()))
+            stepper.advance(time - stepper.time, part * size, 4 * EPSILON * size)
             if stepper.time >= time * (1 - 1e-15):
                 stepper.time = time
         states.append(stepper.V[0])

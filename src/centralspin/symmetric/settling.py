@@ -11,8 +11,8 @@ from ..errors import ConvergenceError
 from ..numerics.stationary import StationarySolver
 from ..numerics.stepping import Stepper
 
-#: After so many products of the generator with a vector, and with so many to go, the stationary state is sought, to read
-#: the rest of the times from it.
+#: After so many products of the generator with a vector, and with so many to go, the stationary state is sought, to
+#: read the rest of the times from it.
 SETTLE_AFTER, SETTLE_BEFORE = 2400, 8000
 #: A state counts as stationary if it is that close to the stationary one, in units of the tolerance.
 SETTLED = 1e-2

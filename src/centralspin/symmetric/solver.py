@@ -23,7 +23,7 @@ from .modes import align, pattern
 from .readout import Readout
 from .settling import Settling, columns, masks
 from .site import NOTHING, Compiled, Equation
-from .space import count_box
+from .space import SymmetricSpace, count_box
 
 ABOUT = "reference"
 OPTIONS = frozenset({"cut", "memory_budget", "t_stops"})
@@ -34,6 +34,10 @@ BYTES_PER_UNKNOWN, BYTES_PER_ENTRY = 900, 115
 MEMORY_BUDGET = 2e9
 #: The share of the tolerance that integration may use up; truncation has the rest.
 INTEGRATION = 0.1
+#: The scale of a mode is that of its occupations by at least so many quanta, and never larger than this.
+ALONE, LARGEST_SCALE = 4, 4.0
+#: Relative accuracy of the difference between the two sets.
+DIFFERENCE = 5e-3
 #: Up to this many unknowns it is told what a degenerate stationary state conserves.
 LARGEST_DENSE = 1500
 
@@ -72,6 +76,8 @@ class Solver:
         at_limit = problem.size == math.inf and self.orders == (None,)
         self.patterns = [pattern(site, problem.scaling, at_limit) for site in self.compiled.sites]
         self.rotated = dark_modes.applies(self.compiled)
+        self._last: tuple[SymmetricSpace, np.ndarray] | None = None
+        self._scales: np.ndarray | None = None
         self.readout = Readout(self.compiled, task.moments, self.orders)
         if self.rotated:
             self._modes, rotated = dark_modes.rotation(self.compiled, self.patterns, at_limit)
@@ -180,15 +186,49 @@ class Solver:
         references: list[np.ndarray],
     ) -> Outcome:
         task = self.task
-        L = triangular(generator.matrices(references))
-        rows = triangular(generator.rows(self.readout, references))
+        sizes = self._sizes(generator)
+        L = rescaled(triangular(generator.matrices(references)), sizes)
+        rows, tolerance = self._scaled_rows(triangular(generator.rows(self.readout, references)), sizes)
         used = np.unique(rows.indices)
-        states, _ = evolve_linear(
-            L, start, times, eye_array(len(start), format="csr")[used], INTEGRATION * task.tolerance,
-            masks(mask),
-            Settling(L, rows, generator, mask, times, task.tolerance) if len(self.orders) == 1 else None, task.progress,
+        states, end = evolve_linear(
+            L, start / sizes[:, None], times, eye_array(len(start), format="csr")[used], tolerance, masks(mask),
+            Settling(L, rows, generator, mask, times, tolerance / INTEGRATION) if len(self.orders) == 1 else None,
+            task.progress,
         )  # fmt: skip
+        self._keep(generator, end[:, 0] * sizes)
         return self._outcome(states, rows[:, used].toarray(), generator.size)
+
+    def _sizes(self, generator: Any) -> np.ndarray:
+        r"""How large the unknowns are expected to be: :math:`\prod_i α_i^{n_i}`, with α_i from the cut before.
+
+        A state far from the reference state has large coefficients where many quanta are; without a scale of their own
+        their round-off would drown the small ones, which are read.
+        """
+        if self._scales is None:
+            return np.ones(generator.size * len(self.orders))
+        sizes = np.exp(generator.space.occupations @ np.log(self._scales))
+        return np.tile(np.repeat(sizes, self.compiled.basis.size), len(self.orders))
+
+    def _scaled_rows(self, rows: csr_matrix, sizes: np.ndarray) -> tuple[csr_matrix, float]:
+        """The rows that read scaled unknowns, and what these may be off by."""
+        scaled = csr_matrix(rows.multiply(sizes))
+        growth = abs(scaled).max() / max(abs(rows).max(), 1e-300) if rows.nnz else 1.0
+        return scaled, INTEGRATION * self.task.tolerance / max(growth, 1.0)
+
+    def _keep(self, generator: Any, state: np.ndarray) -> None:
+        """Keep a state of the lowest order as a guess for the next cut, and the scale of every mode in it."""
+        state = state[: generator.size]
+        self._last = generator.space, state
+        occupations = generator.space.occupations
+        largest = np.abs(state.reshape(len(occupations), -1)).max(axis=1)
+        quanta = occupations.sum(axis=1)
+        self._scales = np.ones(occupations.shape[1])
+        for mode in range(len(self._scales)):
+            alone = (occupations[:, mode] == quanta) & (quanta >= ALONE)
+            if alone.any():
+                self._scales[mode] = np.clip(
+                    (largest[alone] ** (1 / quanta[alone])).max(), 1.0, LARGEST_SCALE
+                )
 
     def _moving(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
         """Evolve together with the reference states, or with factors that change in time."""
@@ -255,23 +295,27 @@ class Solver:
         """The stationary state, and its coefficients: L_0 v_l = −Σ_{i<l} L_{l−i} v_i, without trace."""
         task = self.task
         generator, mask = self._prepared(outer, inner)
-        matrices = generator.matrices(self.references)
-        rows = triangular(generator.rows(self.readout, self.references))
-        found = []
+        sizes = self._sizes(generator)
+        of_one = sizes[: generator.size]
+        matrices = [rescaled(matrix, of_one) for matrix in generator.matrices(self.references)]
+        rows, tolerance = self._scaled_rows(triangular(generator.rows(self.readout, self.references)), sizes)
+        found: list[np.ndarray] = []
         one_order = mask[: generator.size]
         for keep in masks(one_order).T:
             index = np.flatnonzero(keep)
             whole = len(index) == generator.size
             L = matrices if whole else [matrix[index][:, index] for matrix in matrices]
             blocks = generator.blocks()
+            guess = found[0][: generator.size] if found else self._guess(generator, of_one)
             try:
                 solver = StationarySolver(
-                    L[0], np.eye(1, len(index))[0], INTEGRATION * task.tolerance,
-                    blocks=None if blocks is None else blocks[index], slowest=self.slowest(),
-                    readout=rows[: len(task.moments), : generator.size][:, index],
+                    L[0], np.eye(1, len(index))[0], tolerance, blocks=None if blocks is None else blocks[index],
+                    slowest=self.slowest(), readout=rows[: len(task.moments), : generator.size][:, index],
                     progress=task.progress,
                 )  # fmt: skip
-                states = [solver.stationary()]
+                states = [
+                    solver.stationary(None if guess is None else guess[index], DIFFERENCE if found else 0.0)
+                ]
             except NotUniqueError as error:
                 raise NotUniqueError(f"{error} {self.conserved(L[0])}".strip()) from None
             for l in range(1, len(self.orders)):
@@ -279,8 +323,19 @@ class Solver:
             full = np.zeros((len(states), generator.size))
             full[:, index] = states
             found.append(full.ravel())
+        self._keep(generator, found[0] * sizes)
         used = np.unique(rows.indices)
         return self._outcome(np.column_stack(found)[used], rows[:, used].toarray(), generator.size)
+
+    def _guess(self, generator: Any, sizes: np.ndarray) -> np.ndarray | None:
+        """A guess at the scaled stationary state: that at the cut before."""
+        if self._last is None:
+            return None
+        space, state = self._last
+        position = space.find(generator.space.occupations)
+        guess = np.zeros((generator.space.size, self.compiled.basis.size))
+        guess[position >= 0] = state.reshape(space.size, -1)[position[position >= 0]]
+        return np.asarray(guess.ravel() / sizes)
 
     def conserved(self, L: csr_matrix) -> str:
         """Say what is conserved beside the trace: a row w with w L = 0, if it can be told."""
@@ -322,6 +377,14 @@ def compile_problem(problem: Problem) -> Compiled:
 def still(equation: Equation, r: np.ndarray) -> bool:
     """Whether a reference state does not change any more."""
     return bool(np.abs(equation.velocity(r)).max(initial=0) <= 10 * NOTHING * equation.rate)
+
+
+def rescaled(L: csr_matrix, sizes: np.ndarray) -> csr_matrix:
+    """S⁻¹ L S with the diagonal matrix S of the sizes."""
+    if (sizes == 1).all():
+        return L
+    data = L.data * sizes[L.indices] / np.repeat(sizes, np.diff(L.indptr))
+    return csr_matrix((data, L.indices, L.indptr), shape=L.shape)
 
 
 def triangular(blocks: list[csr_matrix]) -> csr_matrix:
