@@ -198,29 +198,31 @@ class StationarySolver:
         most, cycles = EXPONENTIAL
         missing = right - operator(v)
         residual = float(np.linalg.norm(missing))
-        least = relative * residual
+        wanted, slow = (
+            relative * residual,
+            1.0,
+        )  # part of the error of the guess; the smallest singular value seen
         for _ in range(cycles):
             target = max(self._tolerance * 1e-2, 100 * EPSILON * float(np.linalg.norm(v)), 1e-13)
             if residual <= target:
                 break
-            change, residual = krylov(operator, missing, max(target, least), most, told)
-            v = v + change
-            if relative and residual <= least:  # no more than the difference from the guess is wanted
+            change, left, smallest = krylov(operator, missing, max(target, wanted), most, told)
+            v, slow = v + change, min(slow, smallest)
+            if relative and left <= wanted:
                 return v
-            missing, before = right - operator(v), float(np.linalg.norm(missing))
+            missing, before = right - operator(v), residual
             residual = float(np.linalg.norm(missing))
-            if residual <= max(self._tolerance, 10 * target) or residual > 0.1 * before:
+            if residual <= max(self._tolerance * slow, 10 * target) or residual > 0.1 * before:
                 break
-        if not residual <= 10 * self._tolerance:
+        if not residual <= 10 * self._tolerance * slow:
             raise NotUniqueError(
                 "No stationary state was found: it is not unique, is reached too slowly (rates below about "
-                f"{1 / self._time / most:.2g} of the largest), or round-off hides it (missed by {residual:.2g})."
+                f"{1 / self._time / most:.2g} of the largest), or round-off hides it (missed by {residual / slow:.2g})."
             )
         if not sure:  # what the operator annihilates is missing in a vector that is sought from its image
             probe = np.random.default_rng(0).normal(size=n)
-            back, left = krylov(
-                operator, operator(probe), PROBED[0] * float(np.linalg.norm(probe)), most, told
-            )
+            least = PROBED[0] * float(np.linalg.norm(probe))
+            back = krylov(operator, operator(probe), least, most, told)[0]
             if not float(np.linalg.norm(back - probe)) <= PROBED[1] * float(np.linalg.norm(probe)):
                 raise NotUniqueError("The stationary state is not unique, or is reached too slowly to tell.")
         return v
@@ -248,15 +250,16 @@ def krylov(
     most: int,
     told: Callable[[], None],
     trial: tuple[int, float] | None = None,
-) -> tuple[np.ndarray, float]:
-    """One cycle of GMRES for operator(x) = residual; returns x and the norm of what is left of the residual.
+) -> tuple[np.ndarray, float, float]:
+    """One cycle of GMRES for operator(x) = residual.
 
-    It ends when that is below `target`, after `most` products, or if after trial[0] of them the residual has not fallen
-    by the factor trial[1].
+    Returns x, the norm of what is left of the residual, and the smallest eigenvalue of the operator that was seen: what is
+    left over it is about the error of x. It ends when what is left is below `target`, after `most` products, or if after
+    trial[0] of them the residual has not fallen by the factor trial[1].
     """
     size = first = float(np.linalg.norm(residual))
     if not size > target:
-        return np.zeros_like(residual), size
+        return np.zeros_like(residual), size, 1.0
     vectors = np.empty((most + 1, len(residual)), dtype=residual.dtype)
     H = np.zeros((most + 1, most), dtype=vectors.dtype)
     vectors[0] = residual / size
@@ -276,7 +279,8 @@ def krylov(
         if size <= target or not norm > 0 or slow:
             break
         vectors[j + 1] = new / norm
-    return weights @ vectors[: len(weights)], size
+    m = len(weights)
+    return weights @ vectors[:m], size, float(np.abs(np.linalg.eigvals(H[:m, :m])).min())
 
 
 def factorise(matrix: Any) -> Any:

@@ -119,7 +119,7 @@ class Stepper:
         while (found := self._series(lengths, np.maximum(rate * lengths, floor), read)) is None:
             lengths = lengths * SHORTER[-1]
             if self.time + lengths[0] <= self.time or not np.isfinite(self.V).all():
-                raise ConvergenceError(f"The time step at t = {self.time:g} fell below round-off.")
+                raise RoundOffError(f"The time step at t = {self.time:g} fell below round-off.")
         best, self.V, self._read = found
         self.time += (length := float(lengths[best]))
         self.steps += 1
@@ -297,7 +297,7 @@ def evolve_linear(
         floor = 4 * EPSILON * size  # an error per step that cannot be improved on
         stepper.advance(span - start, rate, floor, used)
         if (lost := lost + EPSILON * size) > LOST * tolerance * scale:
-            raise ConvergenceError(
+            raise RoundOffError(
                 f"The state grows to {size:.2g}, and round-off in it hides what is asked for: a tolerance of about "
                 f"{lost * span / stepper.time / scale:.1g} is within reach."
             )
@@ -411,6 +411,10 @@ def integrate(
         values[inside] = result.y.T[: inside.sum()]
         v = result.y[:, -1]
     return values
+
+
+class RoundOffError(ConvergenceError):
+    """The state grows so much that its round-off hides what is read."""
 
 
 class StoppedError(ConvergenceError):

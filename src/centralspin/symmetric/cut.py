@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import TruncationError
 from ..numerics.stationary import NotUniqueError
+from ..numerics.stepping import RoundOffError
 from .space import box, count_box, grown, union
 
 #: The first cut, in the fluctuation regime and where mean field holds.
@@ -29,6 +30,8 @@ FIRST_SLOPE = 1.0
 LEAST_SLOPE = 0.05
 #: Up to this factor above the first cut a degenerate stationary state may be an accident of the cut.
 LARGEST_ACCIDENT = 2
+#: So many cuts may be degenerate or unstable, where a smaller one was not or a larger one may not be.
+FAILURES = 3
 #: The next cut aims at this part of the tolerance.
 AIM = 0.3
 #: The cut grows at most by these factors (and 4) after the first run and after the others: errors fall more and more
@@ -149,6 +152,7 @@ def converge(
     """
     cut = first if fixed is None else fixed
     history: list[tuple[int, float]] = []
+    failures = 0
     while True:
         if (needed := memory(cut)) > memory_budget:
             miss = (
@@ -164,10 +168,14 @@ def converge(
         complete = bool(inner.all())
         try:
             outcome = run(outer, inner)
-        except NotUniqueError:  # a cut may be degenerate by accident, twice as large a one will not be
-            if complete or fixed is not None or cut > LARGEST_ACCIDENT * first:
+        except (NotUniqueError, RoundOffError) as problem:  # perhaps by accident of a cut that is too small
+            failures += 1
+            degenerate = (
+                isinstance(problem, NotUniqueError) and not history and cut > LARGEST_ACCIDENT * first
+            )
+            if complete or fixed is not None or degenerate or failures > FAILURES:
                 raise
-            cut *= 2
+            cut = cut * 2 if not history else math.ceil(cut * GROWTH[1])
             continue
         difference = 0.0 if complete else outcome.difference
         difference = difference if math.isfinite(difference) else math.inf

@@ -34,8 +34,9 @@ BYTES_PER_UNKNOWN, BYTES_PER_ENTRY = 900, 115
 MEMORY_BUDGET = 2e9
 #: The share of the tolerance that integration may use up; truncation has the rest.
 INTEGRATION = 0.1
-#: The scale of a mode is that of its occupations by at least so many quanta, and never larger than this.
-ALONE, LARGEST_SCALE = 4, 4.0
+#: The scale of a mode is that of its occupations by at least so many quanta, to this power, as scales that make all
+#: unknowns equally large make the generator less normal; and never larger than this.
+ALONE, SCALED, LARGEST_SCALE = 4, 0.6, 4.0
 #: Relative accuracy of the difference between the two sets.
 DIFFERENCE = 5e-3
 #: Up to this many unknowns it is told what a degenerate stationary state conserves.
@@ -227,7 +228,7 @@ class Solver:
             alone = (occupations[:, mode] == quanta) & (quanta >= ALONE)
             if alone.any():
                 self._scales[mode] = np.clip(
-                    (largest[alone] ** (1 / quanta[alone])).max(), 1.0, LARGEST_SCALE
+                    (largest[alone] ** (SCALED / quanta[alone])).max(), 1.0, LARGEST_SCALE
                 )
 
     def _moving(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
@@ -319,7 +320,9 @@ class Solver:
             except NotUniqueError as error:
                 raise NotUniqueError(f"{error} {self.conserved(L[0])}".strip()) from None
             for l in range(1, len(self.orders)):
-                states.append(solver.solve(-sum(L[l - i] @ states[i] for i in range(l))))
+                source = -sum(L[l - i] @ states[i] for i in range(l))
+                near = found[0][l * generator.size :][index] if found else None
+                states.append(solver.solve(source, 0.0, near, DIFFERENCE if found else 0.0))
             full = np.zeros((len(states), generator.size))
             full[:, index] = states
             found.append(full.ravel())
