@@ -33,6 +33,7 @@ def ways(monkeypatch, L, trace, tolerance=1e-10, **more):
     """Solvers that go the direct way, that by blocks, and that by the exponential."""
     yield StationarySolver(L, trace, tolerance, **more)
     monkeypatch.setattr(stationary, "DIRECT", 0)
+    monkeypatch.setattr(stationary, "DIRECT_PER_RADIAN", 0)
     yield StationarySolver(L, trace, tolerance, blocks=np.arange(L.shape[0]) // 3, **more)
     yield StationarySolver(L, trace, tolerance, **more)
 

@@ -12,13 +12,12 @@ L conserves the trace, t L = 0. Two ways:
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.sparse import bmat, coo_matrix, csc_matrix, csr_matrix, diags_array
+from scipy.sparse import bmat, coo_matrix, csc_matrix, csr_matrix, diags_array, eye_array
 from scipy.sparse.linalg import LinearOperator, MatrixRankWarning, onenormest, splu
 
 from ..errors import ConvergenceError
@@ -26,17 +25,25 @@ from .stepping import EPSILON, largest_frequency, propagate
 
 #: Up to this many unknowns a direct factorisation is the quickest; up to so many it is where the other way fails.
 DIRECT, DIRECT_AT_MOST = 2500, 8000
+#: Between these it is quicker for up to so many unknowns per radian that the other way evolves, as measured.
+DIRECT_PER_RADIAN = 40
+#: A difference of so many tolerances need not be known any better.
+FAR = 1e4
 #: Backward error of a solution; round-off leaves a few times 1e-16.
 BACKWARD = 1e-12
 #: Round-off times condition above which a matrix counts as singular.
 SINGULAR = 1e-4
 #: Krylov vectors of a GMRES cycle and cycles, with the exponential.
-EXPONENTIAL = (60, 3)
+EXPONENTIAL = (60, 4)
 #: The time τ in units of the slowest relaxation, at least and at most, and in units of the fastest oscillation: shorter
 #: ones take more Krylov vectors, longer ones more products.
 TIMES, RADIANS = (0.15, 1.0), 96.0
 #: A random vector is found again from its image to this residual, and to this error unless something is annihilated.
 PROBED = (1e-5, 1e-2)
+#: A cycle has to make a residual that much smaller for another one to be worth while.
+WORTHWHILE = 1e-2
+#: Up to so many unknowns blocks are factorised.
+BLOCKS = 16000
 #: Iterations with the factorised blocks: after `TRIAL` the residual must have fallen by `PROMISING` to go on.
 BLOCKWISE, TRIAL, PROMISING = 40, 10, 1e-2
 
@@ -88,17 +95,24 @@ class StationarySolver:
         self._bordered = csr_matrix(diags_array(self._scale) @ bordered)
         data = data * self._scale[rows]
         self._lu: Any = None
-        self._blocks: Any = None
+        self._part: Any = None  # what is factorised of it instead, if anything
         self._readout = readout
         if n <= DIRECT:
             self._lu = factorise(self._bordered)
             if readout is not None:
                 self._establish()
-        elif blocks is not None and (blocks != blocks[0]).any():
+        elif n <= min(DIRECT_AT_MOST, DIRECT_PER_RADIAN * self._evolving()):
+            self._lu = factorise(self._bordered)
+        elif n <= BLOCKS and blocks is not None and (blocks != blocks[0]).any():
             inside = blocks[rows] == blocks[cols]
-            part = coo_matrix((data[inside], (rows[inside], cols[inside])), shape=L.shape)
-            with contextlib.suppress(ConvergenceError):  # one may be singular where the whole is not
-                self._blocks = factorise(part)
+            self._part = coo_matrix((data[inside], (rows[inside], cols[inside])), shape=L.shape)
+
+    def _evolving(self) -> float:
+        """Choose the time τ, and return it in units of the fastest oscillation."""
+        least, most = (part / max(self._slowest, 1e-12) for part in TIMES)
+        frequency = max(largest_frequency(self._L), 1e-300)
+        self._time = min(max(RADIANS / frequency, least), most)
+        return frequency * self._time
 
     def _establish(self) -> None:
         """Raise if L has a second stationary state, or if round-off leaves fewer digits than the tolerance asks for."""
@@ -139,12 +153,10 @@ class StationarySolver:
                 v += self._lu.solve(right - self._bordered @ v)
             return self._checked(v, right)
         start = np.zeros_like(right) if guess is None else guess.astype(right.dtype)
-        if self._blocks is not None:
-            start = self._blockwise(right, start, relative)
+        if self._part is not None and not relative:
+            start = self._blockwise(right, start)
         try:
-            return self._exponential(
-                source, trace, start, relative, guess is not None or bool(np.any(source))
-            )
+            return self._exponential(source, trace, start, relative, guess is not None or trace == 0)
         except NotUniqueError:
             if len(right) > DIRECT_AT_MOST:
                 raise
@@ -155,17 +167,19 @@ class StationarySolver:
         """Return v with L v = 0 and trace 1, or off by the part `relative` of the error of the guess."""
         return self.solve(np.zeros(self._bordered.shape[0]), 1.0, guess, relative)
 
-    def _blockwise(self, right: np.ndarray, v: np.ndarray, relative: float) -> np.ndarray:
+    def _blockwise(self, right: np.ndarray, v: np.ndarray) -> np.ndarray:
         """Improve a guess with the factorised blocks as preconditioner, as long as that goes quickly."""
-        inverse = self._blocks.solve
+        try:
+            inverse = factorise(self._part).solve
+        except ConvergenceError:  # a block alone may be singular where the whole is not
+            return v
 
         def operator(x: np.ndarray) -> np.ndarray:
             return np.asarray(inverse(self._bordered @ x))
 
-        residual = np.asarray(inverse(right)) - operator(v)
-        target = max(1e-2 * self._tolerance, relative * float(np.linalg.norm(residual)))
-        trial = (TRIAL, PROMISING)
-        return v + krylov(operator, residual, target, BLOCKWISE, self._told("stationary state"), trial)[0]
+        residual, trial = np.asarray(inverse(right)) - operator(v), (TRIAL, PROMISING)
+        told = self._told("stationary state")
+        return v + krylov(operator, residual, 1e-2 * self._tolerance, BLOCKWISE, told, trial)[0]
 
     def _backward_error(self, v: np.ndarray, right: np.ndarray) -> float:
         """By how much entries of the equations would have to change, relative to themselves, for v to be exact.
@@ -183,9 +197,7 @@ class StationarySolver:
         w = np.zeros(n)
         w[self._row] = 1 / t[self._row]
         accuracy = max(self._tolerance * 1e-2, 1e-13)
-        if not self._time:
-            least, most = (part / max(self._slowest, 1e-12) for part in TIMES)
-            self._time = min(max(RADIANS / max(largest_frequency(self._L), 1e-300), least), most)
+        self._evolving()
 
         def operator(x: np.ndarray) -> np.ndarray:
             return np.asarray(x - propagate(self._L, x, [self._time], accuracy)[0] + w * (t @ x))
@@ -198,21 +210,20 @@ class StationarySolver:
         most, cycles = EXPONENTIAL
         missing = right - operator(v)
         residual = float(np.linalg.norm(missing))
-        wanted, slow = (
-            relative * residual,
-            1.0,
-        )  # part of the error of the guess; the smallest singular value seen
+        slow = 1.0  # the smallest eigenvalue seen
+        if relative:
+            near = self._near(operator, missing, v, relative, told)
+            if near is not None:
+                return near
         for _ in range(cycles):
             target = max(self._tolerance * 1e-2, 100 * EPSILON * float(np.linalg.norm(v)), 1e-13)
             if residual <= target:
                 break
-            change, left, smallest = krylov(operator, missing, max(target, wanted), most, told)
+            change, _, smallest = krylov(operator, missing, target, most, told)
             v, slow = v + change, min(slow, smallest)
-            if relative and left <= wanted:
-                return v
             missing, before = right - operator(v), residual
             residual = float(np.linalg.norm(missing))
-            if residual <= max(self._tolerance * slow, 10 * target) or residual > 0.1 * before:
+            if residual <= max(self._tolerance * slow, 10 * target) or residual > WORTHWHILE * before:
                 break
         if not residual <= 10 * self._tolerance * slow:
             raise NotUniqueError(
@@ -226,6 +237,29 @@ class StationarySolver:
             if not float(np.linalg.norm(back - probe)) <= PROBED[1] * float(np.linalg.norm(probe)):
                 raise NotUniqueError("The stationary state is not unique, or is reached too slowly to tell.")
         return v
+
+    def _near(
+        self, operator: Any, missing: np.ndarray, guess: np.ndarray, relative: float, told: Callable[[], None]
+    ) -> np.ndarray | None:
+        """The solution beside a guess, so that what is read of the difference is right to the part `relative`."""
+        rows = abs(self._readout) if self._readout is not None else csr_matrix(eye_array(len(guess)))
+        largest = float(np.sqrt(rows.multiply(rows).sum(axis=1)).max()) if rows.nnz else 1.0
+        total, slow = np.zeros_like(guess), 1.0
+        before = float(np.linalg.norm(missing))
+        wanted = 1e-2 * relative * before
+        for _ in range(EXPONENTIAL[1]):
+            change, _, smallest = krylov(operator, missing, wanted, EXPONENTIAL[0], told)
+            total, slow = total + change, min(slow, smallest)
+            missing = missing - operator(change)
+            residual = float(np.linalg.norm(missing))
+            read = float((rows @ np.abs(total)).max(initial=0))
+            wanted = max(1e-2 * self._tolerance, relative * read * slow / max(largest, 1e-300))
+            if residual <= wanted or read > FAR * self._tolerance:
+                return guess + total
+            if residual > 0.5 * before:
+                return None
+            before = residual
+        return None
 
     def _checked(self, v: np.ndarray, right: np.ndarray) -> np.ndarray:
         if self._backward_error(v, right) <= BACKWARD:
@@ -253,9 +287,9 @@ def krylov(
 ) -> tuple[np.ndarray, float, float]:
     """One cycle of GMRES for operator(x) = residual.
 
-    Returns x, the norm of what is left of the residual, and the smallest eigenvalue of the operator that was seen: what is
-    left over it is about the error of x. It ends when what is left is below `target`, after `most` products, or if after
-    trial[0] of them the residual has not fallen by the factor trial[1].
+    Returns x, the norm of what is left of the residual, and the smallest eigenvalue of the operator that was seen: what
+    is left over it is about the error of x. It ends when what is left is below `target`, after `most` products, or if
+    after trial[0] of them the residual has not fallen by the factor trial[1].
     """
     size = first = float(np.linalg.norm(residual))
     if not size > target:

@@ -38,7 +38,7 @@ INTEGRATION = 0.1
 #: unknowns equally large make the generator less normal; and never larger than this.
 ALONE, SCALED, LARGEST_SCALE = 4, 0.6, 4.0
 #: Relative accuracy of the difference between the two sets.
-DIFFERENCE = 5e-3
+DIFFERENCE = 0.1
 #: Up to this many unknowns it is told what a degenerate stationary state conserves.
 LARGEST_DENSE = 1500
 
