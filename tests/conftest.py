@@ -1,6 +1,9 @@
 """What several tests share: the paper's model and random valid models."""
 
+import importlib.util
 import os
+import re
+from pathlib import Path
 
 # Before NumPy is loaded: on small matrices threads would wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -14,6 +17,21 @@ from centralspin import CentralSpinModel
 
 settings.register_profile("deterministic", derandomize=True, deadline=None, max_examples=12)
 settings.load_profile("deterministic")
+
+HERE = Path(__file__).parent
+#: Tests of the book need what executes and renders it; without that the library is tested alone.
+BOOK = importlib.util.find_spec("jupytext") is not None
+OF_THE_BOOK = re.compile(r"^(import|from) (jupytext|claimbook|matplotlib)", re.MULTILINE)
+if not BOOK:
+    collect_ignore = ["book", "claimbook"]
+    collect_ignore += [
+        str(path) for path in HERE.rglob("test_*.py") if OF_THE_BOOK.search(path.read_text(encoding="utf-8"))
+    ]
+
+
+def pytest_report_header() -> str:
+    return "tests of the library and of the book" if BOOK else "tests of the library alone: no jupytext"
+
 
 #: Fig. 2 of the paper.
 PAPER = CentralSpinModel.figure_2()

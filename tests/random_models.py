@@ -87,7 +87,7 @@ def around(random, sites, central=2, scaling=0.5):
 
 def moments(random, model, scaling=0.5, about="zero"):
     """Central, collective and mixed moments of Hermitian and of other operators, up to the fourth power."""
-    d, sizes = len(model.hamiltonian), [s.dimension for s in model.sites]
+    d, sizes = model.dimension, [s.dimension for s in model.sites]
     everywhere = [matrix(random, size) for size in sizes]
     last = len(sizes) - 1
     found = (

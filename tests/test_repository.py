@@ -31,11 +31,41 @@ def tracked() -> list[str]:
         pytest.skip("There is no git repository here.")
 
 
+#: What conda-forge calls differently.
+CONDA_NAMES = {"matplotlib": "matplotlib-base"}
+
+
+def in_conda(requirement: str) -> str:
+    """A requirement of the project as conda writes it, without spaces."""
+    parsed = Requirement(requirement)
+    name = canonicalize_name(parsed.name)
+    return f"{CONDA_NAMES.get(name, name)}{parsed.specifier}"
+
+
 def test_conda_environment_equals_project() -> None:
     environment = yaml.safe_load((HERE / "environment.yml").read_text(encoding="utf-8"))
-    *conda, pip = environment["dependencies"]
-    assert f"python{PROJECT['requires-python']}" in conda
-    assert pip == {"pip": [f"-e .[{','.join(PROJECT['optional-dependencies'])}]"]}
+    *conda, last = environment["dependencies"]
+    extras = PROJECT["optional-dependencies"]
+    *pip, itself = last["pip"]
+    assert itself == f"-e .[{','.join(extras)}]"
+    wanted = {*map(in_conda, [*PROJECT["dependencies"], *itertools.chain.from_iterable(extras.values())])}
+    assert {*conda, *pip} == wanted | {f"python{PROJECT['requires-python']}", "pip", "make"}
+
+
+def test_conda_recipe_equals_project() -> None:
+    recipe = yaml.safe_load((HERE / "recipe.yaml").read_text(encoding="utf-8"))
+    run, optional = (
+        {line.replace(" ", "") for line in recipe["requirements"][part]}
+        for part in ("run", "run_constraints")
+    )
+    assert run == {*map(in_conda, PROJECT["dependencies"]), f"python{PROJECT['requires-python']}"}
+    extras = itertools.chain.from_iterable(
+        PROJECT["optional-dependencies"][name] for name in ("qutip", "sweep", "plot")
+    )
+    assert optional == {*map(in_conda, extras)}
+    assert recipe["context"]["version"] == PROJECT["version"]
+    assert recipe["about"]["summary"] == PROJECT["description"]
+    assert recipe["about"]["license"] == PROJECT["license"]
 
 
 def test_lock_satisfies_project() -> None:
@@ -108,7 +138,8 @@ def test_continuous_integration_runs_what_the_readme_says() -> None:
 
 
 def test_oldest_versions_are_the_lower_bounds_of_the_project() -> None:
-    lower = {str(r.specifier).replace(">=", f"{r.name}==") for r in map(Requirement, PROJECT["dependencies"])}
+    bounds = map(Requirement, [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["qutip"]])
+    lower = {str(r.specifier).replace(">=", f"{r.name}==") for r in bounds}
     command = ["make", "-s", "-f", "-", "-C", str(HERE)]
     asked = f"include {HERE / 'Makefile'}\nasked:\n\t@echo $(LOWEST)\n"
     found = subprocess.run(
@@ -125,9 +156,3 @@ def test_workflows_run_the_oldest_and_the_newest_versions() -> None:
     }
     assert steps == {"lowest": ["make test-lowest"], "newest": ["make test-newest"]}
     assert "cron:" in text
-
-
-def test_citation_has_the_version() -> None:
-    citation = yaml.safe_load((HERE / "CITATION.cff").read_text(encoding="utf-8"))
-    assert citation["version"] == PROJECT["version"]
-    assert citation["license"] == PROJECT["license"]

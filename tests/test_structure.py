@@ -13,17 +13,19 @@ import pytest
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 #: The floors of the library, from the ground up; a module may import from its own floor and from those below.
 FLOORS = (
-    ("errors", "progress", "numerics"),
-    ("problem", "result"),
+    ("errors", "progress", "optional", "software", "numerics"),
+    ("problem", "travel", "result"),
     ("symmetric",),
     ("methods",),
     ("theory",),
-    ("api", "__init__"),
+    ("question",),
+    ("state",),
+    ("readouts", "starts", "responses", "api", "sweeps", "__init__"),
 )
 #: Independent routes to the same numbers: they share the problem with the method they check, and nothing else.
 WITNESSES = ("full_space", "dicke", "spin_boson")
 #: What notebooks import of the record; none of it may need the machinery that executes and renders.
-LIGHT = ("ledger", "settings", "style", "figure_data", "fits", "__init__")
+LIGHT = ("parameters", "ledger", "settings", "style", "figure_data", "fits", "__init__")
 
 
 def modules(package: str) -> dict[str, Path]:

@@ -1,14 +1,9 @@
-"""The front door: convert → check → dispatch → run → combine.
-
-A model is checked once, made the general problem without units, and handed to a method; nothing behind this module
-knows which kind of model it was.
-"""
+"""The front door: convert → check → dispatch → run → combine; see `question` for the first three."""
 
 from __future__ import annotations
 
-import importlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,46 +11,19 @@ import numpy as np
 
 from .errors import ArgumentError
 from .problem.central_spin import CentralSpinModel
-from .problem.checks import increasing_times, integer, is_operator, real_number, sequence, short
-from .problem.collective import CollectiveModel, collective_model, top_levels
-from .problem.general import Method, Problem, Task, dimensionless
-from .problem.moments import Arithmetic, Moment, Reading, needed
-from .problem.observables import named
-from .progress import Progress
+from .problem.checks import increasing_times, integer, real_number, sequence
+from .problem.collective import CollectiveModel
+from .problem.moments import Arithmetic, Moment
+from .question import LARGEST_CUT, answer, ask, at_infinity, number, prepare
 from .result import Expansion, Stationary, Trajectory
+from .state import State
 from .symmetric.basis import OperatorBasis
 from .symmetric.solver import Solver, shift
 
-#: Method → what it is; `methods/x.py` is method "x", but for the first.
-METHODS: dict[str, str] = {
-    "symmetric": "symmetric Liouville space, any N and N = ∞",
-    "dicke": "permutation-invariant Dicke blocks, N up to about 100",
-    "full_space": "every site written out, by QuTiP, a few sites",
-    "spin_boson": "the emergent model of Eq. (9) in Fock space by QuTiP, N = ∞ and z = ½",
-    "mean_field": "product states, no correlations",
-    "cumulants": "moments closed by neglecting joint cumulants above an order, any N and N = ∞",
-}
-#: What `cut` of method "symmetric" and `order` of "cumulants" may be at most.
-LARGEST_CUT, LARGEST_ORDER = 10_000, 12
 #: Coefficients of 1/N^k that `expand` can compute.
 LARGEST_EXPANSION = 3
 #: A coefficient of N^{−1/2} below this many tolerances counts as absent.
 ABSENT = 1e3
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked, whatever the kind of model: the problem, the moments, and how to combine them.
-
-    `combine` takes a function that gives a moment's value. `tops` are the populations of the highest levels of
-    oscillators in the central system, which tell whether it has enough of them.
-    """
-
-    model: Any
-    problem: Problem
-    moments: list[Moment]
-    combine: Callable[[Callable[[Moment], Any]], dict[str, Any]]
-    tops: tuple[Moment, ...] = ()
 
 
 def evolve(
@@ -63,6 +31,7 @@ def evolve(
     times: Sequence[float],
     observables: Any = ("tau_x", "tau_y", "tau_z"),
     *,
+    initial: State | None = None,
     central_state: Any = "up",
     bath_bloch: Any = None,
     method: str = "symmetric",
@@ -71,7 +40,7 @@ def evolve(
     time_budget: float = math.inf,
     **options: Any,
 ) -> Trajectory:
-    """Evolve a product initial state and return expectation values.
+    """Evolve a state and return expectation values.
 
     Parameters
     ----------
@@ -81,8 +50,12 @@ def evolve(
         Increasing times ≥ 0 in units of 1/γ; the initial state is that of time 0.
     observables : sequence of str, or mapping of names to central operators or `Moment`
         Names known to `centralspin.OBSERVABLES` ("tau_z", "q", "Q2", "Q4", …; for a `CentralSpinModel`), or your own.
+    initial : State, optional
+        Go on from the end of an earlier run, `result.final`, or from a stationary state, `result.state`; also with
+        another model of the same systems. Times then count from `initial.time`, and functions of time in the model go
+        on: f(initial.time + t).
     central_state : str, sequence or matrix
-        "up", "down", a Bloch vector, a ket or a 2×2 density matrix (NumPy or QuTiP).
+        Of a product initial state: "up", "down", a Bloch vector, a ket or a 2×2 density matrix (NumPy or QuTiP).
     bath_bloch : sequence of 3 floats, optional
         Initial Bloch vector of every bath spin; None is the stationary state of its own dynamics, Ω_SS.
     method : str
@@ -107,19 +80,28 @@ def evolve(
         If an argument is outside its domain or the method cannot do what is asked.
     TruncationError
         If the tolerance cannot be met within the memory budget.
+
+    Examples
+    --------
+    >>> from centralspin import CentralSpinModel, evolve
+    >>> found = evolve(CentralSpinModel.figure_2(N=80), [0, 1, 2], ("tau_z", "Q2"))
+    >>> found["tau_z"]
+    array([ 1.        , -0.06260596, -0.23529598])
+    >>> found.error < 1e-8
+    True
     """
     when = increasing_times(times)
-    question = ask(model, observables, central_state, bath_bloch)
+    question = ask(model, observables, central_state, bath_bloch, initial, when)
     stops = sorted(
         real_number("t_stops", t, minimum=0) * question.problem.unit for t in sequence("t_stops", t_stops)
     )
-    task, chosen = prepare(question, when, tolerance, method, options, time_budget, stops)
-    reading = chosen.run(task)
-    values = combined(question, task, chosen.ABOUT, reading)
+    values, task, reading = answer(question, when, tolerance, method, options, time_budget, stops)
     shaped = {
         name: np.ascontiguousarray(np.broadcast_to(value, when.shape)) for name, value in values.items()
     }
-    return Trajectory(shaped, model, method, task.tolerance, reading.error, reading.details, when)
+    began = 0.0 if question.start is None else question.start.time
+    final = State.of(model, reading, began + float(when[-1]), task.tolerance)
+    return Trajectory(shaped, model, method, task.tolerance, reading.error, reading.details, when, final)
 
 
 def steady_state(
@@ -137,12 +119,19 @@ def steady_state(
     ------
     ConvergenceError
         If the stationary state is not unique.
+
+    Examples
+    --------
+    >>> import math
+    >>> from centralspin import CentralSpinModel, steady_state
+    >>> steady_state(CentralSpinModel.figure_2(N=math.inf), "Q2")["Q2"]
+    1.157347
     """
     question = ask(model, observables)
-    task, chosen = prepare(question, None, tolerance, method, options, time_budget)
-    reading = chosen.run(task)
-    values = {name: _number(value) for name, value in combined(question, task, chosen.ABOUT, reading).items()}
-    return Stationary(values, model, method, task.tolerance, reading.error, reading.details)
+    found, task, reading = answer(question, None, tolerance, method, options, time_budget)
+    values = {name: number(value) for name, value in found.items()}
+    state = State.of(model, reading, 0.0, task.tolerance)
+    return Stationary(values, model, method, task.tolerance, reading.error, reading.details, state)
 
 
 def expand(
@@ -188,9 +177,20 @@ def expand(
     ------
     ArgumentError
         If an argument is outside its domain, or if an observable approaches its limit more slowly than 1/N.
+
+    Examples
+    --------
+    >>> from centralspin import CentralSpinModel, expand
+    >>> series = expand(CentralSpinModel.figure_2(), None, "tau_z")
+    >>> series.limit["tau_z"], series.coefficient["tau_z"]
+    (-0.2753944, 0.0172307)
+    >>> series.at(80)["tau_z"]
+    -0.2751790
     """
     when = None if times is None else increasing_times(times)
-    question = ask(at_infinity(model), observables, central_state, bath_bloch)
+    question = ask(at_infinity(model), observables, central_state, bath_bloch, None, when)
+    if question.start is not None:
+        raise ArgumentError("initial", "be a product state for an expansion", "a `State`")
     z = question.problem.scaling
     if abs(2 * z - round(2 * z)) > 1e-12:
         raise ArgumentError("scaling", "be a multiple of ½ for an expansion in N^{−1/2}", f"{z:g}")
@@ -205,7 +205,7 @@ def expand(
     results: list[Any] = []
     for k in orders[::2]:
         if when is None:
-            results.append(Stationary({name: _number(value[k]) for name, value in found.items()}, *made))
+            results.append(Stationary({name: number(value[k]) for name, value in found.items()}, *made))
         else:
             shaped = {n: np.ascontiguousarray(np.broadcast_to(v[k], when.shape)) for n, v in found.items()}
             results.append(Trajectory(shaped, *made, when))
@@ -216,6 +216,7 @@ def central_states(
     model: CentralSpinModel | CollectiveModel,
     times: Sequence[float],
     *,
+    initial: State | None = None,
     central_state: Any = "up",
     bath_bloch: Any = None,
     tolerance: float = 1e-8,
@@ -224,11 +225,25 @@ def central_states(
     """Return the density matrices of the central system in time, shape (times, d, d).
 
     The parameters are those of `evolve`; `qutip.Qobj(states[k])` makes a QuTiP operator of one of them.
+
+    Examples
+    --------
+    >>> from centralspin import CentralSpinModel, central_states
+    >>> states = central_states(CentralSpinModel.figure_2(N=80), [0, 1])
+    >>> states.shape
+    (2, 2, 2)
+    >>> states[1, 0, 0].real
+    0.468697
     """
-    d = 2 if isinstance(model, CentralSpinModel) else len(_checked(model).hamiltonian)
+    d = ask(model, {"trace": Moment()}, central_state, bath_bloch, initial).problem.central.dimension
     elements = OperatorBasis(d).elements
     observables = {str(i): Moment(central=e) for i, e in enumerate(elements)}
-    options |= {"central_state": central_state, "bath_bloch": bath_bloch, "tolerance": tolerance}
+    options |= {
+        "initial": initial,
+        "central_state": central_state,
+        "bath_bloch": bath_bloch,
+        "tolerance": tolerance,
+    }
     found = evolve(model, times, observables, **options)
     return d * np.einsum("it,iab->tab", np.array(list(found.values())), elements)
 
@@ -273,6 +288,15 @@ def liouvillian(
         The largest weighted number of excitations.
     observables : mapping of names to central operators or `Moment`, optional
         What `rows` reads; by default the trace.
+
+    Examples
+    --------
+    >>> from centralspin import CentralSpinModel, liouvillian
+    >>> L = liouvillian(CentralSpinModel.figure_2(N=80), cut=4)
+    >>> L.matrix.shape[0] == len(L.initial) == 4 * L.space.size
+    True
+    >>> (L.rows @ L.initial)[0]
+    1.0
     """
     given = {"trace": Moment()} if observables is None else observables
     question = ask(model, given, central_state, bath_bloch)
@@ -282,156 +306,11 @@ def liouvillian(
         raise ArgumentError(
             "bath_bloch", "leave the sites at rest, so that their generator is constant", "moving them"
         )
-    generator = solver.generator(solver.shape.sets(integer("cut", cut, maximum=LARGEST_CUT))[0])
+    solver.cut = integer("cut", cut, maximum=LARGEST_CUT)
+    generator = solver.generator(solver.shape.sets(solver.cut)[0])
     (matrix,), (rows,) = (
         generator.matrices(solver.references),
         generator.rows(solver.readout, solver.references),
     )
-    return Liouvillian(matrix * question.problem.unit, generator.space, generator.initial(), rows)
-
-
-# --- what the functions above have in common ---
-
-
-def ask(model: Any, observables: Any, central_state: Any = "up", bath_bloch: Any = None) -> Question:
-    """Check a model and what is asked of it."""
-    general = _checked(model, central_state, bath_bloch)
-    problem = dimensionless(general)
-    if isinstance(model, CentralSpinModel) and not isinstance(observables, Mapping):
-        chosen = named(observables, model)
-        moments = [moment for observable in chosen.values() for _, moment in observable.terms]
-
-        def combine(value: Callable[[Moment], Any]) -> dict[str, Any]:
-            return {name: observable.combine(value, model) for name, observable in chosen.items()}
-    else:
-        given = read(observables)
-        moments = list(given.values())
-
-        def combine(value: Callable[[Moment], Any]) -> dict[str, Any]:
-            return {name: value(moment) for name, moment in given.items()}
-
-    for moment in moments:
-        moment.check(problem.central.dimension, [c.dimension for c in problem.classes])
-    tops = tuple(Moment(central=top) for top in top_levels(general))
-    return Question(model, problem, moments, combine, tops)
-
-
-def _checked(model: Any, central_state: Any = "up", bath_bloch: Any = None) -> CollectiveModel:
-    if isinstance(model, CentralSpinModel):
-        if bath_bloch is None:
-            model.epsilon  # noqa: B018 - names the rates where no stationary state of the bath exists
-        return collective_model(model, central_state, bath_bloch)
-    if not isinstance(model, CollectiveModel):
-        raise ArgumentError("model", "be a CentralSpinModel or a CollectiveModel", short(model))
-    if bath_bloch is not None or not (isinstance(central_state, str) and central_state == "up"):
-        raise ArgumentError(
-            "central_state" if bath_bloch is None else "bath_bloch",
-            "be left out for a CollectiveModel, which carries its initial states",
-            short(central_state if bath_bloch is None else bath_bloch),
-        )
-    return model
-
-
-def read(observables: Any) -> dict[str, Moment]:
-    """Return a mapping of names to moments; a bare operator is one of the central system."""
-    if not isinstance(observables, Mapping) or not observables:
-        raise ArgumentError(
-            "observables",
-            "map names to central operators or Moments for a CollectiveModel",
-            short(observables),
-        )
-    found = {}
-    for name, value in observables.items():
-        if not (isinstance(value, Moment) or is_operator(value)):
-            raise ArgumentError(
-                "observables", "map names to central operators or Moments", f"{name!r}: {short(value)}"
-            )
-        found[str(name)] = value if isinstance(value, Moment) else Moment(central=value)
-    return found
-
-
-def prepare(
-    question: Question,
-    times: np.ndarray | None,
-    tolerance: Any,
-    method: Any,
-    options: Mapping[str, Any],
-    time_budget: Any,
-    t_stops: Sequence[float] = (),
-) -> tuple[Task, Method]:
-    """Make the task of a method, or refuse it."""
-    if not isinstance(method, str) or method not in METHODS:
-        raise ArgumentError("method", f"be among {', '.join(METHODS)}", short(method))
-    chosen: Any  # a module; only the one that is used is imported, for QuTiP is slow
-    if method == "symmetric":
-        from .symmetric import solver as chosen
-    else:
-        chosen = importlib.import_module(f".methods.{method}", __package__)
-    checked = check_options(chosen.OPTIONS, method, options)
-    if t_stops:
-        checked["t_stops"] = tuple(t_stops)
-    tolerance = real_number("tolerance", tolerance, minimum=1e-13, maximum=0.1)
-    unlimited = isinstance(time_budget, float) and time_budget == math.inf
-    budget = math.inf if unlimited else real_number("time_budget", time_budget, minimum=0)
-    problem = question.problem
-    scaled = None if times is None else times * problem.unit
-    moments = tuple(needed([*question.moments, *question.tops], chosen.ABOUT))
-    task = Task(problem, scaled, moments, tolerance, checked, Progress(budget))
-    refusal = chosen.refuses(task)
-    if refusal is not None:
-        raise refusal
-    return task, chosen
-
-
-def check_options(known: frozenset[str], method: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of a method, or refuse one that it does not know."""
-    offered = sorted(known - {"t_stops"})
-    for name in options:
-        if name not in offered:
-            raise ArgumentError(
-                "options", f"be {' or '.join(offered) or 'nothing'} with method {method!r}", repr(name)
-            )
-    checked = {name: value for name, value in options.items() if value is not None}
-    for name, least, most in (("cut", 0, LARGEST_CUT), ("order", 1, LARGEST_ORDER)):
-        if name in checked:
-            checked[name] = integer(name, checked[name], minimum=least, maximum=most)
-    if "memory_budget" in checked:
-        checked["memory_budget"] = real_number("memory_budget", checked["memory_budget"], minimum=0)
-    return checked
-
-
-def combined(question: Question, task: Task, about: str, reading: Reading) -> dict[str, Any]:
-    """What was asked for, from what the method read."""
-    arithmetic = Arithmetic(
-        task.moments,
-        reading.values[None],
-        about,
-        shift(task.problem, task.times, (None,), task.options.get("t_stops", ())),
-    )
-    full = max((float(np.real(arithmetic(top)).max()) for top in question.tops), default=0.0)
-    if full > task.tolerance:
-        reading.details["warning"] = (
-            f"the highest level of an oscillator in the central system holds up to {full:.2g}: give it more levels"
-        )
-    return {name: value[0] for name, value in question.combine(arithmetic).items()}
-
-
-def at_infinity(model: Any) -> Any:
-    """The same model with infinitely many sites, every class keeping its share."""
-    if isinstance(model, CentralSpinModel):
-        return model.replace(N=math.inf)
-    sites = _checked(model).sites
-    size = sum(s.count for s in sites)
-    if size == math.inf:
-        return model
-    return model.replace(sites=[_infinite(s, s.count / size) for s in sites])
-
-
-def _infinite(sites: Any, share: float) -> Any:
-    from dataclasses import replace
-
-    return replace(sites, count=math.inf, share=share)
-
-
-def _number(value: Any) -> Any:
-    return complex(value) if np.iscomplexobj(value) else float(value)
+    start = solver.start(generator, np.ones(generator.size, dtype=bool))[:, 0]
+    return Liouvillian(matrix * question.problem.unit, generator.space, start, rows)

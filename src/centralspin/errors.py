@@ -16,6 +16,10 @@ class ArgumentError(ValueError):
         return type(self), self.parts
 
 
+class MissingPackageError(ImportError):
+    """A package is needed that the library itself does without; the message says how to install it."""
+
+
 class TruncationError(RuntimeError):
     """A truncated computation cannot reach the requested tolerance within its budget."""
 

@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 
 from .errors import ArgumentError
-from .problem.checks import site_count
+from .problem.checks import checked, short, site_count
+from .travel import Saved, Travelling
+
+#: What may differ between two results that are equal.
+NOT_COMPARED = ("data", "problem", "details", "final", "state")
 
 
 @dataclass(frozen=True, eq=False)
-class Result(Mapping[str, Any]):
+class Result(Travelling, Mapping[str, Any]):
     """Expectation values by name, and how they were made.
 
     A mapping: `dict(result)`, `result["Q4"]`, `result.items()`, `numpy.savez(file, **result)`.
@@ -60,7 +64,7 @@ class Result(Mapping[str, Any]):
         if type(other) is not type(self):
             return NotImplemented
         mine, theirs = (
-            [getattr(result, f.name) for f in fields(result) if f.name not in ("data", "problem", "details")]
+            [getattr(result, f.name) for f in fields(result) if f.name not in NOT_COMPARED]
             for result in (self, other)
         )
         same = set(self.data) == set(other.data) and all(
@@ -74,7 +78,7 @@ class Result(Mapping[str, Any]):
     @property
     def when(self) -> str:
         """Where the values belong."""
-        return ""
+        return "one state"
 
     def __repr__(self) -> str:
         known = dict(self.details)
@@ -94,9 +98,12 @@ class Trajectory(Result):
     ----------
     times : ndarray, shape (k,)
         The output times in units of 1/γ.
+    final : State or None
+        The state at the last of them, with method "symmetric".
     """
 
     times: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    final: Any = None
 
     @property
     def when(self) -> str:
@@ -106,7 +113,15 @@ class Trajectory(Result):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Stationary(Result):
-    """Expectation values in the stationary state; every value is a number."""
+    """Expectation values in the stationary state; every value is a number.
+
+    Attributes
+    ----------
+    state : State or None
+        The state itself, with method "symmetric".
+    """
+
+    state: Any = None
 
     @property
     def when(self) -> str:
@@ -115,7 +130,7 @@ class Stationary(Result):
 
 
 @dataclass(frozen=True)
-class Expansion:
+class Expansion(Saved):
     r"""Expectation values at large N, :math:`⟨O⟩_N = ⟨O⟩_∞ + c/N + c_2/N^2 + …`.
 
     It can be unpacked: ``limit, coefficient = expand(…)``.
@@ -150,8 +165,19 @@ class Expansion:
         return _summed(self.limit, self.coefficients, N)
 
 
+def _result(name: str, value: Any) -> Result:
+    if not isinstance(value, Result):
+        raise ArgumentError(name, "be a result of `expand`", short(value))
+    return value
+
+
+@checked(limit=_result, coefficient=_result)
 def corrected(limit: Any, coefficient: Any, N: float) -> Any:
     """The corrected limit at bath size N: limit + coefficient/N, with an error of order 1/N²."""
+    if missing := [name for name in limit if name not in coefficient]:
+        raise ArgumentError(
+            "coefficient", f"hold {', '.join(missing)} as `limit` does", ", ".join(coefficient)
+        )
     return _summed(limit, (coefficient,), N)
 
 
@@ -162,6 +188,63 @@ def _summed(limit: Any, coefficients: tuple[Any, ...], N: Any) -> Any:
         for name in limit
     }
     return replace(limit, data=data, method="expansion", details={"N": N, **limit.details}, error=None)
+
+
+class Response(np.ndarray):
+    """A correlation, a spectrum or eigenvalues: an array that knows what it belongs to.
+
+    Attributes
+    ----------
+    axis : ndarray
+        The times, frequencies or numbers of the values.
+    problem : CentralSpinModel or CollectiveModel
+        What was solved.
+    tolerance, error : float
+        The error that was asked for, and its estimate.
+    details : dict
+        What the method reports of itself.
+    """
+
+    axis: np.ndarray
+    problem: Any
+    tolerance: float
+    error: float
+    details: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        values: Any,
+        axis: np.ndarray,
+        problem: Any,
+        tolerance: float,
+        error: float,
+        details: dict[str, Any],
+    ) -> Response:
+        """Make one."""
+        found = np.array(values).view(cls)
+        found.axis, found.problem, found.details = axis, problem, details
+        found.tolerance, found.error = tolerance, error
+        return found
+
+    def __array_finalize__(self, other: Any) -> None:
+        for name in ("axis", "problem", "tolerance", "error", "details"):
+            setattr(self, name, getattr(other, name, None))
+
+    def __reduce__(self) -> Any:
+        return Response.of, (
+            np.asarray(self),
+            self.axis,
+            self.problem,
+            self.tolerance,
+            self.error,
+            self.details,
+        )
+
+    @property
+    def gap(self) -> float:
+        """Of eigenvalues: the rate of the slowest decay, the stationary state aside."""
+        return float(-self[1].real)
 
 
 class UnknownNameError(ArgumentError, KeyError):

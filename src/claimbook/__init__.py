@@ -1,10 +1,10 @@
 """The record: claims, figures and pages of an executable book. Knows no physics, and no particular document.
 
 What differs from book to book stands under `[tool.claimbook]` in its `pyproject.toml`, see `settings`. Notebooks
-import `Ledger`, `style` and `fits`; `python -m claimbook` executes, renders, prints and serves the book; `sphinx/`
-holds what it adds to the pages.
+import `Ledger`, `glue`, `style` and `fits`; `python -m claimbook` executes, renders, prints and serves the book;
+`sphinx/` holds what it adds to the pages.
 """
 
-from .ledger import Ledger
+from .ledger import Ledger, carry, glue
 
-__all__ = ["Ledger"]
+__all__ = ["Ledger", "carry", "glue"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import re
 import shutil
@@ -11,37 +10,44 @@ from pathlib import Path
 from typing import Any
 
 from .build import render as render_pages
-from .execute import Kernels, execute_notebook
+from .execute import Kernels, execute_notebook, stamp_of
 from .layout import Book, BookError, parameters
+from .ledger import LedgerError, read_claims
+from .parameters import ParameterError, cost, parse
+
+LONGEST = 180  # characters of a folder's name
 
 
-def parse(text: str, known: dict[str, Any]) -> dict[str, Any]:
-    """Read `name=value name=value`; each value is a Python literal and may contain spaces."""
-    pieces = re.split(r"(?:^|\s)([^\W\d]\w*)\s*=(?!=)", text)
-    if pieces[0].strip():
-        raise BookError(f"PARAMETERS must read `name=value name=value`, but starts with {pieces[0]!r}.")
-    values: dict[str, Any] = {}
-    for name, value in zip(pieces[1::2], pieces[2::2], strict=True):
-        if name not in known:
-            listing = ", ".join(f"{key}={default!r}" for key, default in known.items()) or "none"
-            raise BookError(f"The chapter has no parameter {name!r}; its parameters are: {listing}.")
-        try:
-            values[name] = ast.literal_eval(value.strip())
-        except (ValueError, SyntaxError) as error:
-            raise BookError(
-                f"Parameter `{name}` must be a Python literal such as {known[name]!r}, "
-                f"but is {value.strip()!r}."
-            ) from error
-    return values
+def folder_name(chapter: str, text: str) -> str:
+    """Return a folder's name with the parameters as the reader wrote them, in letters that every system allows."""
+    pieces = re.sub(r"\s*([=,*/+])\s*|([\[(])\s+|\s+([\])])", r"\1\2\3", text.strip()).split()
+    written = "_".join([chapter, *pieces]).replace("**", "^").replace("*", "×").replace("/", "÷")
+    written = re.sub(r"[^\w.=,^×÷+()\[\]-]", "-", written)
+    return (
+        written
+        if len(written) <= LONGEST
+        else f"{written[:LONGEST]}…{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+    )
 
 
-def folder_name(chapter: str, values: dict[str, Any]) -> str:
-    """Return a readable folder name, the same for the same values."""
-    text = "_".join(f"{name}={values[name]!r}" for name in sorted(values))
-    if not text:
-        return chapter
-    readable = re.sub(r"[^\w.=-]+", "-", text).strip("-")[:60]
-    return f"{chapter}_{readable}_{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+def estimate(book: Book, chapter: str, factor: float) -> str:
+    """Say how long a run is likely to take, from the last one at the source's parameters."""
+    seconds = stamp_of(book, chapter).get("seconds")
+    if not seconds:
+        return "how long it takes is not known, as it has not been run before"
+    source = f"{duration(seconds)} at the {book.settings.source}'s parameters"
+    return f"it took {source}" + (
+        "" if factor == 1 else f", about {duration(factor * seconds)} is expected now"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Return a time as one reads it."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
 def render(book: Book, chapter: str, folder: Path) -> None:
@@ -75,13 +81,18 @@ def render(book: Book, chapter: str, folder: Path) -> None:
 
 def run(book: Book, chapter: str, text: str) -> None:
     """Execute and render a chapter."""
-    values = parse(text, parameters(book.read(chapter)))
+    original = parameters(book.read(chapter))
+    try:
+        declared = read_claims(book.claims)[1].get(chapter, {}).get("declared", {})
+        values = parse(text, original, declared)
+    except (ParameterError, LedgerError) as error:
+        raise BookError(str(error)) from error
     book.check_provenance()
-    folder = book.build / "chapters" / folder_name(chapter, values)
+    folder = book.build / "chapters" / folder_name(chapter, text)
     shutil.rmtree(folder, ignore_errors=True)
     notebook = folder / f"{chapter}.ipynb"
     kernels = Kernels(book)
-    print(f"{chapter}: started", flush=True)
+    print(f"{chapter}: started; {estimate(book, chapter, cost(declared, original, values))}", flush=True)
     try:
         seconds = execute_notebook(kernels, chapter, notebook, values)
     except BaseException:

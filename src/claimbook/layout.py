@@ -8,8 +8,10 @@ import functools
 import hashlib
 import importlib.metadata
 import platform
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,16 @@ class Book:
     def site(self) -> Path:
         """Folder of the rendered book."""
         return self.build / "html"
+
+    @property
+    def pdf(self) -> Path:
+        """The book on paper."""
+        return self.build / f"{self.settings.name}.pdf"
+
+    @property
+    def pdf_stamp(self) -> Path:
+        """The digest of the sources that the PDF was printed from."""
+        return self.build / "pdf.digest"
 
     def executed(self, chapter: str) -> Path:
         """Return the path of a chapter's executed notebook."""
@@ -144,20 +156,34 @@ class Book:
         if sentence:
             raise BookError(sentence)
 
+    def git(self, *arguments: str) -> str:
+        """Return what git says about the book's folder; empty where there is no git."""
+        command = ["git", "-C", str(self.root), *arguments]
+        try:
+            return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            return ""
+
     def commit(self) -> str:
         """Return the sources' git commit, marked if they differ from it; empty where there is no git."""
-
-        def git(*arguments: str) -> str:
-            command = ["git", "-C", str(self.root), *arguments]
-            try:
-                return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-            except (OSError, subprocess.CalledProcessError):
-                return ""
-
-        commit = git("rev-parse", "--short=10", "HEAD")
+        commit = self.git("rev-parse", "--short=10", "HEAD")
         sources = ("book", "src", "_config.yml", "_toc.yml", "requirements.lock")
-        changed = git("status", "--porcelain", "--", *sources) if commit else ""
+        changed = self.git("status", "--porcelain", "--", *sources) if commit else ""
         return f"{commit}, with changes since" if changed else commit
+
+    def repository(self) -> str:
+        """Return the address to clone the book from: what `pyproject.toml` says, or git; empty if neither does."""
+        project = self.root / "pyproject.toml"
+        urls = (
+            tomllib.loads(project.read_text("utf-8")).get("project", {}).get("urls", {})
+            if project.exists()
+            else {}
+        )
+        named = {key.lower(): url for key, url in urls.items()}
+        url = named.get("repository") or named.get("source") or self.git("remote", "get-url", "origin")
+        url = re.sub(r"^git@([^:/]+):", r"https://\1/", url)
+        url = re.sub(r"^https://[^/@]*@", "https://", url)  # no one's password
+        return url if url.startswith("https://") else ""
 
     def versions(self) -> dict[str, str]:
         """Return the versions of what the chapters' numbers depend on most."""
@@ -233,6 +259,15 @@ def with_outputs(notebook: nbformat.NotebookNode, executed: nbformat.NotebookNod
         {**notebook, "cells": [*cells, *prose], "metadata": metadata}
     )
     return merged
+
+
+def changed_in(notebook: nbformat.NotebookNode, settings: Settings) -> list[dict[str, str]]:
+    """Return in what an executed chapter's parameters differ from the source's, as its `Ledger` has found."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if settings.changed_type in output.get("data", {}):
+                return [dict(entry) for entry in output["data"][settings.changed_type]]
+    return []
 
 
 def parameters(notebook: nbformat.NotebookNode) -> dict[str, Any]:

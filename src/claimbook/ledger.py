@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from .parameters import Parameter, ParameterError, declare, plain
 from .settings import Settings, read_settings
 
 RECORD_ONLY = "CLAIMBOOK_CLAIMS"
@@ -33,7 +34,7 @@ WITH_TOLERANCE = ("within", "relative")
 _COMPARISON = {"at-most": "at most", "at-least": "at least", "below": "below", "above": "above"}
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _REQUIRED = ("id", "chapter", "where", "kind", "says", "quantity", "relation")
-_OPTIONAL = ("expected", "tolerance", "because", "holds-for")
+_OPTIONAL = ("expected", "tolerance", "because", "slack", "holds-for")
 _COLOUR = {True: "#1a6b3c", False: "#a32020", None: "#565c65"}
 
 
@@ -61,6 +62,8 @@ class Claim:
         The number to compare with, and the deviation allowed by ``within`` (absolute) and ``relative``.
     because : str
         Why that tolerance or limit.
+    slack : str
+        Why the tolerance is far wider than what is measured, where it is.
     holds_for : {"paper", "any"}
         Whether the claim is about the source's parameters only.
     """
@@ -75,6 +78,7 @@ class Claim:
     expected: float | bool
     tolerance: float | None = None
     because: str = ""
+    slack: str = ""
     holds_for: Literal["paper", "any"] = "paper"
 
     @property
@@ -155,14 +159,15 @@ def read_claims(path: str | Path) -> tuple[dict[str, Claim], dict[str, dict[str,
     Parameters
     ----------
     path : str or Path
-        YAML file with the keys ``chapters`` and ``claims``.
+        YAML file with the keys ``parameters``, ``chapters`` and ``claims``.
 
     Returns
     -------
     claims : dict
         Claims by id, in the file's order.
     chapters : dict
-        Per chapter its ``parameters`` (those of the source) and its ``about`` line, where given.
+        Per chapter its ``parameters`` (those of the source), what is ``declared`` of them, and its ``about`` line,
+        where given.
 
     Raises
     ------
@@ -187,15 +192,21 @@ def _parsed(path: Path, text: str) -> tuple[dict[str, Claim], dict[str, dict[str
         content = yaml.load(text, Loader=loader)
     except yaml.YAMLError as error:
         raise LedgerError(f"`{path}` must be valid YAML, but is not: {error}") from error
-    if not isinstance(content, dict) or not set(content) <= {"chapters", "claims"}:
-        raise LedgerError(f"`{path}` must hold the keys `chapters` and `claims` and no other.")
+    if not isinstance(content, dict) or not set(content) <= {"parameters", "chapters", "claims"}:
+        raise LedgerError(f"`{path}` must hold the keys `parameters`, `chapters` and `claims` and no other.")
 
+    common = content.get("parameters") or {}
     chapters: dict[str, dict[str, Any]] = {}
     for name, entry in (content.get("chapters") or {}).items():
         entry = entry or {}
-        if not isinstance(entry, dict) or not set(entry) <= {"parameters", "about"}:
-            raise LedgerError(f"Chapter `{name}` must have the keys `parameters` and `about` only.")
-        chapters[name] = {"parameters": entry.get("parameters") or {}, "about": entry.get("about") or ""}
+        if not isinstance(entry, dict) or not set(entry) <= {"parameters", "about", "limits"}:
+            raise LedgerError(f"Chapter `{name}` must have the keys `parameters`, `limits`, `about` only.")
+        own = entry.get("parameters") or {}
+        chapters[name] = {
+            "parameters": own,
+            "about": entry.get("about") or "",
+            "declared": _declared(name, own, common, entry.get("limits") or {}),
+        }
 
     claims: dict[str, Claim] = {}
     for position, entry in enumerate(content.get("claims") or [], start=1):
@@ -208,6 +219,21 @@ def _parsed(path: Path, text: str) -> tuple[dict[str, Claim], dict[str, dict[str
             )
         claims[claim.id] = claim
     return claims, chapters
+
+
+def _declared(
+    chapter: str, own: dict[str, Any], common: dict[str, Any], limits: dict[str, Any]
+) -> dict[str, Parameter]:
+    """Return what is declared of a chapter's parameters; its own values must be allowed."""
+    if unknown := sorted(set(limits) - set(own)):
+        raise LedgerError(f"Chapter `{chapter}`: `limits` names {', '.join(unknown)}, no parameter of it.")
+    try:
+        found = {name: declare(name, common.get(name), limits.get(name)) for name in own if name in common}
+        for name, parameter in found.items():
+            parameter.check(own[name], own)
+    except ParameterError as error:
+        raise LedgerError(f"Chapter `{chapter}`: {error}") from error
+    return found
 
 
 def _claim(entry: object, position: int) -> Claim:
@@ -239,6 +265,8 @@ def _claim(entry: object, position: int) -> Claim:
     require(holds_for in ("paper", "any"), f"`holds-for` must be paper or any, but is {holds_for!r}.")
     because = entry.get("because", "")
     require(isinstance(because, str), f"`because` must be text, but is {because!r}.")
+    slack = entry.get("slack", "")
+    require(isinstance(slack, str), f"`slack` must be text, but is {slack!r}.")
 
     expected: float | bool = True
     tolerance: float | None = None
@@ -262,6 +290,7 @@ def _claim(entry: object, position: int) -> Claim:
         expected=expected,
         tolerance=tolerance,
         because=because.strip(),
+        slack=slack.strip(),
         holds_for=holds_for,
     )
 
@@ -285,16 +314,16 @@ class Ledger:
         Name of the chapter, as the file lists it.
     namespace : mapping, optional
         Where the chapter's parameters are found by name, `globals()` in a notebook. Where one differs from the
-        file's, claims that hold for the source's parameters only are reported as not applicable.
+        file's, claims about the source's parameters cannot fail: they also hold, or differ.
     path : str or Path
-        The YAML file.
+        The YAML file; not looked for if `carry` has been called.
 
     Attributes
     ----------
-    parameters : dict
-        The chapter's parameters as they are in this run.
-    changed : list of str
-        Those that differ from the source's, as "name = value".
+    parameters, original : dict
+        The chapter's parameters as they are in this run, and the source's.
+    changed : dict
+        Those that differ, by name: the ``symbol``, and the values ``here`` and ``there``, in words.
 
     Raises
     ------
@@ -306,7 +335,7 @@ class Ledger:
         self, chapter: str, namespace: Mapping[str, object] | None = None, path: str | Path = "claims.yml"
     ) -> None:
         self._settings = read_settings(Path(path).resolve().parent)
-        self._all, chapters = read_claims(path)
+        self._all, chapters = _parsed(Path(path), _carried[-1]) if _carried else read_claims(path)
         if chapter not in chapters:
             raise LedgerError(
                 f"Argument `chapter` must be one of {', '.join(chapters) or 'none'}, but is {chapter!r}."
@@ -314,18 +343,27 @@ class Ledger:
         self.chapter = chapter
         self.claims = {name: claim for name, claim in self._all.items() if claim.chapter == chapter}
         self.records: dict[str, dict[str, Any]] = {}
-        original = chapters[chapter]["parameters"]
-        missing = [name for name in original if name not in (namespace or {})]
+        self.original: dict[str, Any] = chapters[chapter]["parameters"]
+        missing = [name for name in self.original if name not in (namespace or {})]
         if missing:
             raise LedgerError(
                 f"Argument `namespace` must hold the chapter's parameters, but lacks {', '.join(missing)}."
             )
-        self.parameters = {name: (namespace or {})[name] for name in original}
-        self.changed = [
-            f"{name} = {plain(value)}"
-            for name, value in self.parameters.items()
-            if plain(value) != plain(original[name])
-        ]
+        self.parameters = {name: plain((namespace or {})[name]) for name in self.original}
+        declared = chapters[chapter]["declared"]
+        self.changed = {}
+        for name, value in self.parameters.items():
+            if value != (own := plain(self.original[name])):
+                known = declared.get(name) or Parameter(name, symbol=name)
+                self.changed[name] = {
+                    "symbol": known.symbol,
+                    "here": known.words(value),
+                    "there": known.words(own),
+                }
+        if self.changed:
+            sentence = differs(list(self.changed.values()), self._settings.source)
+            record = {self._settings.changed_type: list(self.changed.values())}
+            _display(sentence, f"<strong>{html.escape(sentence)}</strong>", record)
 
     def check(self, id: str, measured: object) -> None:
         """Compare a measured value with a claim, show the verdict, and raise if the claim fails.
@@ -349,9 +387,10 @@ class Ledger:
         claim = self._claim(id)
         value = _scalar(measured, boolean=claim.relation == "true")
         applicable = claim.holds_for == "any" or not self.changed
-        holds = evaluate(claim, value) if applicable else None
+        # What is claimed for the source's parameters only cannot fail at others, but it may hold there as well.
+        holds = evaluate(claim, value) or (False if applicable else None)
         self.records[id] = record = make_record(claim, value, holds)
-        _show(record, claim, self.changed, self._settings)
+        _show(record, claim, bool(self.changed), self._settings)
         if holds is False and os.environ.get(RECORD_ONLY) != "record":
             raise ClaimFailed(_sentence(claim, value))
 
@@ -378,7 +417,7 @@ class Ledger:
                 f"Claim `{id}` must be checked at the {self._settings.source}'s own parameters, but is skipped: {why}"
             )
         self.records[id] = record = make_record(claim, None, None) | {"skipped": why.strip()}
-        _show(record, claim, self.changed, self._settings)
+        _show(record, claim, bool(self.changed), self._settings)
 
     def _claim(self, id: str) -> Claim:
         """Return a claim of this chapter that has not been dealt with."""
@@ -393,13 +432,37 @@ class Ledger:
         return self.claims[id]
 
 
-def plain(value: object) -> object:
-    """Turn NumPy values and tuples into the plain numbers and lists that YAML has."""
-    if isinstance(value, (np.ndarray, np.generic)):
-        value = value.tolist()
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return value
+def carry(text: str) -> None:
+    """Have every `Ledger` read this text instead of a file: a notebook that travels brings its claims along."""
+    _carried[:] = [text]
+
+
+_carried: list[str] = []
+
+
+def glue(name: str, value: object, display: bool = False) -> None:
+    """Keep a value for the text, where ``{glue:text}`name` `` writes it; nothing happens outside of the book.
+
+    Parameters
+    ----------
+    name : str
+        The name that the text uses.
+    value : object
+        A number, which the text can format, or a text.
+    display : bool
+        Whether the cell shows the value as well.
+    """
+    try:
+        from myst_nb import glue as keep
+    except ImportError:  # in a notebook that was downloaded: its text has the numbers already
+        return
+    keep(name, value, display=display)
+
+
+def differs(changed: list[dict[str, str]], source: str) -> str:
+    """Say in what a run differs from the source: "g₀ = 2 (paper: 4)"."""
+    parts = [f"{entry['symbol']} = {entry['here']} ({source}: {entry['there']})" for entry in changed]
+    return f"This run differs from the {source}: {'; '.join(parts)}."
 
 
 def make_record(claim: Claim, measured: float | bool | None, holds: bool | None) -> dict[str, Any]:
@@ -431,32 +494,21 @@ def _sentence(claim: Claim, measured: float | bool) -> str:
     )
 
 
-def _show(record: dict[str, Any], claim: Claim, changed: list[str], settings: Settings) -> None:
+def _show(record: dict[str, Any], claim: Claim, changed: bool, settings: Settings) -> None:
     """Display a verdict in a notebook, print it elsewhere."""
-    here = f" ({', '.join(changed)})" if changed else ""
     measured = "" if record["measured"] is None else measured_text(record)
     before, after = ": ", f", must be {claim.requirement}"
     if "skipped" in record:
         verdict, before, after = f"– skipped: {record['skipped']}", "", ""
     elif record["holds"] is None:
-        verdict = f"– not applicable{here}"
+        verdict = "– differs here"
         before, after = f": {settings.source}: {claim.expectation}, here: ", ""
     else:
         verdict = "✓ " if record["holds"] else "✗ "
         word = "holds" if record["holds"] else "fails"
-        verdict += f"{'also ' if record['holds'] else ''}{word} here{here}" if changed else word
+        verdict += f"{'also ' if record['holds'] else ''}{word} here" if changed else word
     kind = f"beyond the {settings.source}" if claim.kind == "beyond" else claim.kind
     text = f"{verdict} | {kind} | {claim.where} | {claim.quantity}{before}{measured}{after} [{claim.id}]"
-    try:
-        from IPython.core.getipython import get_ipython
-        from IPython.display import display
-
-        in_notebook = get_ipython() is not None
-    except ImportError:
-        in_notebook = False
-    if not in_notebook:
-        print(text)
-        return
     colour = _COLOUR[record["holds"]]
     badges = (
         f'<span class="claim-badge" style="background:{colour};color:#fff;border-radius:.3em;'
@@ -468,13 +520,29 @@ def _show(record: dict[str, Any], claim: Claim, changed: list[str], settings: Se
     markup = (
         '<div class="claim tex2jax_process" '
         f'style="border-left:4px solid {colour};padding:.3em .8em;margin:.4em 0">'
-        f"{badges} <strong>{_markup(claim.where)}.</strong> {_markup(claim.says)}<br>"
+        f"{badges} <strong>{_markup(claim.where).removesuffix('.')}.</strong> {_markup(claim.says)}<br>"
         f'<span style="font-size:.9em">{_markup(claim.quantity)}{typeset(before)}'
         f"<strong>{typeset(measured)}</strong>{typeset(after)} <code>{claim.id}</code></span></div>"
     )
-    display({"text/plain": text, "text/html": markup, settings.mime_type: record}, raw=True)  # type: ignore[no-untyped-call]
+    _display(text, markup, {settings.mime_type: record})
+
+
+def _display(text: str, markup: str, record: dict[str, Any]) -> None:
+    """Show markup and leave a record in a notebook; print the text elsewhere."""
+    try:
+        from IPython.core.getipython import get_ipython
+        from IPython.display import display
+
+        in_notebook = get_ipython() is not None
+    except ImportError:
+        in_notebook = False
+    if not in_notebook:
+        print(text)
+        return
+    display({"text/plain": text, "text/html": markup, **record}, raw=True)  # type: ignore[no-untyped-call]
 
 
 def _markup(text: str) -> str:
-    r"""Escape text for HTML and write its ``$mathematics$`` as ``\(…\)``, which every viewer typesets."""
-    return re.sub(r"\$([^$]+)\$", r"\\(\1\\)", html.escape(text))
+    r"""Escape text for HTML; write ``$mathematics$`` as ``\(…\)``, which every viewer typesets, and code as code."""
+    text = re.sub(r"\$([^$]+)\$", r"\\(\1\\)", html.escape(text))
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", text)

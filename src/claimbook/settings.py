@@ -41,6 +41,11 @@ class Settings:
         """Type under which a check leaves its record in a notebook's output."""
         return f"application/vnd.{self.name}.claim+json"
 
+    @property
+    def changed_type(self) -> str:
+        """Type under which a run leaves in what its parameters differ from the source's."""
+        return f"application/vnd.{self.name}.changed+json"
+
 
 def read_settings(folder: Path) -> Settings:
     """Return the settings of the book that a folder belongs to; the defaults if no file there has any."""

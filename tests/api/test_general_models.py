@@ -160,8 +160,9 @@ def test_interactions_in_the_limit_are_those_of_bosons():
     terms = [(2 * strengths[0] * up, up), (strengths[1] * up, down), (strengths[2] * z, z)]
     model = CollectiveModel(**central(), sites=decaying(math.inf, interactions=terms))
     a = qutip.tensor(qutip.qeye(2), qutip.destroy(cutoff))
-    tau = [
-        qutip.tensor(A, qutip.qeye(cutoff)) for A in map(qutip.Qobj, (model.hamiltonian, up, model.jumps[0]))
+    tau = [  # sparse, which not every QuTiP makes of a dense factor
+        qutip.tensor(qutip.Qobj(A), qutip.qeye(cutoff)).to("csr")
+        for A in (model.hamiltonian, up, model.jumps[0])
     ]
     H = tau[0] + 1.5 * math.sqrt(epsilon) * (tau[1] * a + tau[1].dag() * a.dag())
     pairs = epsilon * strengths[0] * a.dag() ** 2

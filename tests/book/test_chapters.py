@@ -1,8 +1,10 @@
 """Are the chapters' cells as a reader wants to meet them: no idle names, public names only, lines that fit?"""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from claimbook.layout import Book
 
 BOOK = Book(Path(__file__).resolve().parents[2])
 LIBRARY = BOOK.settings.library
+LONGEST_CELL = 15  # lines of code that stand open in the text; longer ones are folded
 LONGEST_LINE = 90  # characters of code that fit the page without scrolling
 #: What chapters may import of the two packages, beyond names that the packages export themselves.
 PUBLIC = {f"{LIBRARY}.methods", f"{LIBRARY}.theory", "claimbook.style", "claimbook.fits"}
@@ -72,6 +75,26 @@ def is_public(name: str) -> bool:
 @pytest.mark.parametrize("chapter", BOOK.chapters())
 def test_chapter_imports_public_names_only(chapter: str) -> None:
     assert not [name for name in imports(chapter) if not is_public(name)]
+
+
+@pytest.mark.parametrize("chapter", BOOK.chapters())
+def test_a_notebook_installs_all_that_its_chapter_imports(chapter: str) -> None:
+    project = tomllib.loads((BOOK.root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    installed = [*project["dependencies"], *project["optional-dependencies"]["notebook"]]
+    known = {LIBRARY, "claimbook", *(re.split("[><=]", line)[0] for line in installed)}
+    lines = list(ast.walk(ast.parse(python(chapter))))
+    names = [alias.name for line in lines if isinstance(line, ast.Import) for alias in line.names]
+    names += [line.module or "" for line in lines if isinstance(line, ast.ImportFrom)]
+    assert {name.split(".")[0] for name in names} <= known | set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize("chapter", BOOK.chapters())
+def test_open_cells_are_short(chapter: str) -> None:
+    folded = {"hide-input", "hide-cell", "parameters"}
+    for cell in BOOK.read(chapter).cells:
+        if cell.cell_type == "code" and not folded & set(cell.metadata.get("tags", [])):
+            lines = [line for line in cell.source.splitlines() if line.strip()]
+            assert len(lines) <= LONGEST_CELL, cell.source
 
 
 @pytest.mark.parametrize("chapter", BOOK.chapters())

@@ -1,6 +1,7 @@
 """Does the built book hold every claim of the ledger, once, with numbers that satisfy it?"""
 
 import json
+import math
 import re
 from collections import Counter
 from pathlib import Path
@@ -9,8 +10,10 @@ import nbformat
 import pytest
 
 from claimbook.layout import Book, parameters
-from claimbook.ledger import evaluate, plain, read_claims
+from claimbook.ledger import Claim, evaluate, plain, read_claims
 
+LOOSEST = 1000  # what a tolerance may allow beyond what is measured, unless `slack` says why
+ROUND_OFF = 1.01e-10
 BOOK = Book(Path(__file__).resolve().parents[2])
 
 
@@ -56,6 +59,36 @@ def test_recorded_numbers_satisfy_the_claims_afresh(records: list[dict]) -> None
         assert record["holds"] is True, claim.id
         assert evaluate(claim, record["measured"]), claim.id
         assert (record["relation"], record["tolerance"]) == (claim.relation, claim.tolerance), claim.id
+
+
+def looseness(claim: Claim, measured: float) -> float:
+    """How many times larger what is allowed is than what is measured; 1 where round-off is all that is allowed."""
+    deviation, allowed = {
+        "within": (abs(measured - claim.expected), claim.tolerance),
+        "relative": (abs(measured / (claim.expected or 1) - 1), claim.tolerance),
+        "at-most": (abs(measured), abs(claim.expected)),
+        "below": (abs(measured), abs(claim.expected)),
+        "at-least": (abs(claim.expected), abs(measured)),
+        "above": (abs(claim.expected), abs(measured)),
+    }[claim.relation]
+    limit = deviation if claim.relation in ("at-least", "above") else allowed
+    if limit <= ROUND_OFF:  # or, of a lower limit, zero: only the sign is claimed
+        return 1.0
+    return allowed / deviation if deviation else math.inf
+
+
+def test_tolerances_are_near_what_is_measured(records: list[dict]) -> None:
+    claims, _ = read_claims(BOOK.claims)
+    loose = {
+        record["id"]: looseness(claims[record["id"]], float(record["measured"]))
+        for record in records
+        if record["relation"] != "true" and not claims[record["id"]].slack
+    }
+    assert not {name: f"{value:.0f} times" for name, value in loose.items() if value > LOOSEST}
+    excused = [name for name, claim in claims.items() if claim.slack]
+    measured = {record["id"]: float(record["measured"]) for record in records if record["id"] in excused}
+    idle = [name for name in excused if looseness(claims[name], measured[name]) <= LOOSEST]
+    assert not idle, "these have a reason to be loose, but are not"
 
 
 def test_ledger_file_is_the_records(records: list[dict]) -> None:

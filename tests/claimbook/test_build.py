@@ -12,7 +12,7 @@ import pytest
 from toy import PATIENCE, run, write
 
 from claimbook.build import check
-from claimbook.chapter import parse
+from claimbook.chapter import folder_name
 from claimbook.layout import Book, BookError
 from claimbook.serve import served, server
 
@@ -68,7 +68,7 @@ def test_pipeline_takes_up_what_jupyter_book_has_executed(book: Book) -> None:
     assert status == 0, errors
     assert "2 of 2 chapters are unchanged." in output, "prose executes nothing"
     assert "One more sentence" in page(book, "two")
-    assert "✓ holds" in page(book, "two"), "and the outputs stay where they were"
+    assert "✚ beyond the sketch" in page(book, "two"), "and the outputs stay where they were"
 
 
 def test_chapter_with_other_parameters(book: Book) -> None:
@@ -77,7 +77,13 @@ def test_chapter_with_other_parameters(book: Book) -> None:
     assert "unknown parameter" not in output + errors
     (folder,) = (book.build / "chapters").iterdir()
     text = re.sub(r"<[^>]*>", "", (folder / "one.html").read_text(encoding="utf-8"))
-    assert "– not applicable (size = 7)" in text
+    assert folder.name == "one_size=7"
+    assert "started; it took " in output and re.search(r"about \d[\d.]* (s|min) is expected now", output)
+    assert "This run differs from the sketch: ℓ = 7 (sketch: 1)." in text
+    assert text.count("(sketch: 1)") == 1, "told once"
+    assert "Chapter one (ℓ = 7)" in text and "– differs here" in text
+    assert re.search(r"At the sketch.s parameters\s+It is one\.", text)
+    assert "At the" not in page(book, "one"), "the book's own page says it without a box"
     assert re.search(r"size: sketch: 1, here: 7\b", text)
     notebook = nbformat.read(folder / "one.ipynb", as_version=4)
     assert any("size = 7" in cell.source for cell in notebook.cells)
@@ -111,17 +117,28 @@ def test_failures_stop_the_rendering(tmp_path: Path) -> None:
     assert "Claim two.size fails: measured 1" in errors
 
 
+def test_wrong_parameters_are_told_before_anything_runs(tmp_path: Path) -> None:
+    book = write(tmp_path)
+    status, output, errors = run(book.root, "chapter", "one", "size=0")
+    assert status == 1 and not output
+    assert "Parameter `size` must be a number, above 0, but is 0." in errors
+
+
 @pytest.mark.parametrize(
-    ("values", "sentence"),
+    ("text", "name"),
     [
-        ("sise=7", "no parameter 'sise'; its parameters are: size=1"),
-        ("size=seven", "`size` must be a Python literal such as 1, but is 'seven'"),
-        ("7", "must read `name=value name=value`"),
+        ("", "one"),
+        ("g0=-4 sizes = [6, 10]", "one_g0=-4_sizes=[6,10]"),
+        ("sizes=[10**6] share=1/3", "one_sizes=[10^6]_share=1÷3"),
     ],
 )
-def test_misspelt_parameters_are_told(values: str, sentence: str) -> None:
-    with pytest.raises(BookError, match=re.escape(sentence)):
-        parse(values, {"size": 1})
+def test_folders_are_named_as_the_reader_writes(text: str, name: str) -> None:
+    assert folder_name("one", text) == name
+
+
+def test_folders_of_long_lists_keep_apart() -> None:
+    names = {folder_name("one", f"sizes={list(range(n))}") for n in (100, 200)}
+    assert len(names) == 2 and all(len(name) < 200 for name in names)
 
 
 def test_unknown_chapter_is_told(tmp_path: Path) -> None:

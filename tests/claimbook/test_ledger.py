@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from claimbook.ledger import ClaimFailed, Ledger, LedgerError, evaluate, read_claims
+from claimbook.ledger import ClaimFailed, Ledger, LedgerError, carry, evaluate, read_claims
 
 CLAIM = {
     "id": "a.b",
@@ -27,7 +27,8 @@ PAPER = {"g0": 4, "sizes": (6, 10)}
 
 def write(folder: Path, *claims: dict) -> Path:
     path = folder / "claims.yml"
-    path.write_text(yaml.safe_dump({"chapters": CHAPTERS, "claims": list(claims)}), encoding="utf-8")
+    content = {"parameters": {"g0": {"symbol": "g₀"}}, "chapters": CHAPTERS, "claims": list(claims)}
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
     return path
 
 
@@ -102,12 +103,13 @@ def test_verdicts_at_other_parameters(tmp_path: Path, capsys: pytest.CaptureFixt
         ledger.check(name, value)
     with pytest.raises(ClaimFailed):
         ledger.check("always", 7)
-    assert [record["holds"] for record in ledger.records.values()] == [None, None, True, False]
+    assert [record["holds"] for record in ledger.records.values()] == [None, True, True, False]
     assert capsys.readouterr().out.splitlines() == [
-        "– not applicable (g0 = 2.0) | verified | Eq. (1) | the thing: paper: -1, here: 7 [a.b]",
-        "– not applicable (g0 = 2.0) | corrected | Eq. (1) | the thing: paper: at most 0.5, here: 0.25 [limit]",
-        "✓ also holds here (g0 = 2.0) | beyond the paper | Eq. (1) | the thing: -1, must be within 0.01 of -1 [too]",
-        "✗ fails here (g0 = 2.0) | verified | Eq. (1) | the thing: 7, must be within 0.01 of -1 [always]",
+        "This run differs from the paper: g₀ = 2 (paper: 4).",
+        "– differs here | verified | Eq. (1) | the thing: paper: -1, here: 7 [a.b]",
+        "✓ also holds here | corrected | Eq. (1) | the thing: 0.25, must be at most 0.5 [limit]",
+        "✓ also holds here | beyond the paper | Eq. (1) | the thing: -1, must be within 0.01 of -1 [too]",
+        "✗ fails here | verified | Eq. (1) | the thing: 7, must be within 0.01 of -1 [always]",
     ]
 
 
@@ -115,9 +117,9 @@ def test_skipped_where_it_cannot_run(tmp_path: Path, capsys: pytest.CaptureFixtu
     path = write(tmp_path, CLAIM)
     elsewhere = Ledger("one", PAPER | {"g0": 2.0}, path=path)
     elsewhere.skip("a.b", "eight spins at most")
-    assert (
-        capsys.readouterr().out == "– skipped: eight spins at most | verified | Eq. (1) | the thing [a.b]\n"
-    )
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "– skipped: eight spins at most | verified | Eq. (1) | the thing [a.b]"
+    ]
     record = elsewhere.records["a.b"]
     assert (record["measured"], record["holds"], record["skipped"]) == (None, None, "eight spins at most")
     with pytest.raises(LedgerError, match="must be checked once, but is checked again"):
@@ -180,6 +182,7 @@ def test_misuse_is_told(tmp_path: Path) -> None:
         (variant(because=None), "`because` must say why"),
         (variant(relation="at-most"), "takes no `tolerance`"),
         (relation("relative", 0, 0.1), "non-zero `expected`"),
+        (variant(slack=1), "`slack` must be text"),
         (variant(holds_for="some"), "`holds-for` must be paper or any"),
         (variant(id="Two Words"), "`id` must consist of"),
         (variant(chapter="three"), "must be listed under `chapters`"),
@@ -191,6 +194,37 @@ def test_malformed_claims_are_refused(tmp_path: Path, entry: dict, sentence: str
         read_claims(write(tmp_path, entry))
 
 
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (
+            {"parameters": {"g0": {"above": 5}}},
+            r"Chapter `one`: Parameter `g0` must be a number, above 5, but is 4.0",
+        ),
+        ({"parameters": {"g0": {"over": 5}}}, r"Chapter `one`: Parameter `g0`: key `over` is unknown"),
+        (
+            {"chapters": {"one": {"parameters": {"g0": 4}, "limits": {"g1": {}}}}},
+            "`limits` names g1, no parameter",
+        ),
+        ({"chapters": {"one": {"values": {}}}}, "must have the keys `parameters`, `limits`, `about` only"),
+    ],
+)
+def test_malformed_parameters_are_refused(tmp_path: Path, content: dict, sentence: str) -> None:
+    path = tmp_path / "claims.yml"
+    path.write_text(yaml.safe_dump({"chapters": CHAPTERS, "claims": [], **content}), encoding="utf-8")
+    with pytest.raises(LedgerError, match=sentence):
+        read_claims(path)
+
+
+def test_a_ledger_that_travels_needs_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = write(tmp_path, CLAIM).read_text(encoding="utf-8")
+    monkeypatch.setattr("claimbook.ledger._carried", [])
+    carry(text)
+    ledger = Ledger("one", PAPER, path=tmp_path / "none.yml")
+    ledger.check("a.b", -1)
+    assert ledger.records["a.b"]["holds"] is True
+
+
 def test_malformed_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="occurs twice"):
         read_claims(write(tmp_path, CLAIM, CLAIM))
@@ -199,5 +233,5 @@ def test_malformed_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="must be valid YAML"):
         read_claims(path)
     path.write_text("statements: []", encoding="utf-8")
-    with pytest.raises(LedgerError, match="`chapters` and `claims` and no other"):
+    with pytest.raises(LedgerError, match="`parameters`, `chapters` and `claims` and no other"):
         read_claims(path)

@@ -32,6 +32,10 @@ A sample.
 size = 1  # with a comment: size = one
 ```
 
+:::{{source-parameters}}
+It is one.
+:::
+
 ```{{code-cell}} ipython3
 from claimbook import Ledger
 from library.{name} import double
@@ -41,7 +45,9 @@ claims.check("{name}.size", double(size) / 2)
 {more}
 ```
 """
-CLAIMS = """chapters:
+CLAIMS = """parameters:
+  size: {symbol: ℓ, above: 0, cost: 2}
+chapters:
   one: {parameters: {size: 1}}
   two: {parameters: {size: 1}}
 claims:

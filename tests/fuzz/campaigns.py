@@ -5,31 +5,29 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-import centralspin
 from centralspin import (
     ArgumentError,
     BudgetError,
     CentralSpinModel,
-    CollectiveModel,
     ConvergenceError,
+    MissingPackageError,
     Moment,
-    Sites,
     TruncationError,
     evolve,
     expand,
     steady_state,
 )
 
-from . import models, oracle
+from . import calls, models, oracle
 
 #: What the library may say instead of a number.
-REFUSALS = (ArgumentError, BudgetError, ConvergenceError, TruncationError)
+REFUSALS = (ArgumentError, BudgetError, ConvergenceError, MissingPackageError, TruncationError)
 #: Seconds and bytes that one case may take.
 SECONDS, BYTES = 20.0, 1e9
 
@@ -42,7 +40,7 @@ def close(found: Any, right: Any, allowed: float, what: str) -> str | None:
 
 def small_in_time(random: models.Draws) -> str | None:
     """Evolution of small models against matrix exponentials."""
-    model = models.levels_model(random)
+    model = models.levels_model(random, drives=True)
     times = np.sort(random.uniform(0, 4, size=2))
     wanted = models.moments(random, model)
     tolerance = float(10.0 ** random.integers(-9, -4))
@@ -180,61 +178,25 @@ GARBAGE: tuple[Any, ...] = (
 
 def bad_input(random: models.Draws) -> str | None:
     """One argument of one public callable is anything: an answer, or a sentence."""
-    value = GARBAGE[int(random.integers(len(GARBAGE)))]
-    spin = CentralSpinModel.figure_2(3)
-    plus, minus, one = models.SIGMA["+"], models.SIGMA["-"], np.eye(2)
-    sites: dict[str, Any] = {
-        "count": 2, "hamiltonian": one, "jumps": [minus], "couplings": [(plus, minus)], "rates": [1.0],
-        "interactions": [], "initial": one / 2, "share": None,
-    }  # fmt: skip
-    general: dict[str, Any] = {
-        "hamiltonian": np.diag([1.0, -1.0]), "jumps": [minus], "sites": Sites(**sites), "scaling": 0.5,
-        "initial": one / 2,
-    }  # fmt: skip
-    moment = {"central": one, "site": one, "power": 2, "scaling": 0.5, "site_class": 0, "about": "mean"}
-    short: dict[str, Any] = {"model": spin, "times": [0, 0.1]}
-    limits: dict[str, Any] = {"method": "symmetric", "tolerance": 1e-6, "cut": 4}
-
-    def model_of_sites(**changed: Any) -> Any:
-        model = CollectiveModel(**general | {"sites": Sites(**changed)})
-        return evolve(model, [0, 0.1], {"a": Moment(central=one)})
-
-    def general_model(**changed: Any) -> Any:
-        return evolve(CollectiveModel(**changed), [0, 0.1], {"a": Moment(site=one, about="zero")})
-
-    def moments(**changed: Any) -> Any:
-        return evolve(spin, [0, 0.1], {"a": Moment(**changed)})
-
-    parameters = {name: getattr(spin, name) for name in spin.__dataclass_fields__}
-    calls: list[tuple[Callable[..., Any], dict[str, Any]]] = [
-        (CentralSpinModel, parameters),
-        (model_of_sites, sites),
-        (general_model, general),
-        (moments, moment),
-        (evolve, short | limits | {"observables": ("tau_z",), "central_state": "up", "bath_bloch": None, "t_stops": (),
-                                   "time_budget": 9.0, "memory_budget": 1e9}),
-        (steady_state, {"model": spin, "observables": ("tau_z",)} | limits),
-        (expand, short | {"observables": ("tau_z",), "tolerance": 1e-6, "cut": 4}),
-        (centralspin.central_states, short | {"central_state": "up", "bath_bloch": None}),
-        (evolve, short | {"method": "cumulants", "order": 2}),
-        (centralspin.liouvillian, {"model": spin, "cut": 3, "observables": None}),
-    ]  # fmt: skip
-    call, arguments = calls[int(random.integers(len(calls)))]
+    known = (*calls.solvers(), *calls.methods(), *calls.theory())
+    call, arguments = known[int(random.integers(len(known)))]
     name = str(random.choice(list(arguments)))
+    return replaced(call, arguments, name, GARBAGE[int(random.integers(len(GARBAGE)))])
+
+
+def replaced(call: Callable[..., Any], arguments: dict[str, Any], name: str, value: Any) -> str | None:
+    """A sentence if the callable with another value for an argument neither answers nor refuses in a sentence."""
+    what = f"{call.__qualname__}({name} = {value!r:.80})"
     try:
         found = call(**arguments | {name: value})
     except REFUSALS as refusal:
         text = str(refusal)
-        return (
-            None
-            if 10 < len(text) < 700 and "\n" not in text
-            else f"{name} = {value!r}: the sentence {text!r}"
-        )
+        return None if 10 < len(text) < 700 and "\n" not in text else f"{what}: the sentence {text!r}"
     except Exception as error:
-        return f"{getattr(call, '__name__', call)}({name} = {value!r:.80}): {type(error).__name__}: {error}"
-    numbers = list(found.values()) if hasattr(found, "values") else []
-    finite = all(np.isfinite(np.asarray(number)).all() for number in numbers)
-    return None if finite else f"{name} = {value!r:.80} gives {dict(found)}"
+        return f"{what}: {type(error).__name__}: {error}"
+    numbers = list(found.values()) if isinstance(found, Mapping) else [found]
+    numbers = [np.asarray(n) for n in numbers if isinstance(n, (np.ndarray, float, complex))]
+    return f"{what} gives {numbers}" if any(np.isnan(n).any() for n in numbers) else None
 
 
 CAMPAIGNS: dict[str, Callable[[models.Draws], str | None]] = {

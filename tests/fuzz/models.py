@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,10 @@ def terms(model: Any) -> list[str]:
                 found.append(name)
         return found
     for owner, part in (("central", model), *((str(c), s) for c, s in enumerate(model.sites))):
-        found += [f"{owner}.hamiltonian"] if np.any(part.hamiltonian) else []
+        moving = isinstance(part.hamiltonian, tuple)
+        found += [f"{owner}.hamiltonian"] if moving or np.any(part.hamiltonian) else []
+        for i, jump in enumerate(getattr(part, "collective_jumps", ())):
+            found += [f"{owner}.collective_jumps.{i}"] if any(np.any(B) for B in jump[1]) else []
         for kind in ("jumps", "couplings", "interactions"):
             for i, term in enumerate(getattr(part, kind, ())):
                 found += [f"{owner}.{kind}.{i}"] if np.any(term[0] if kind != "jumps" else term) else []
@@ -79,11 +82,16 @@ def leave_out(model: Any, name: str) -> Any:
     if kind == "count":
         change: Any = part.count - 1
     elif kind == "hamiltonian":
-        change = 0 * part.hamiltonian
+        change = np.zeros((part.dimension, part.dimension))
     else:
         change = list(getattr(part, kind))
         term = change[int(place[0])]
-        change[int(place[0])] = 0 * term if kind == "jumps" else tuple(0 * operator for operator in term)
+        if kind == "jumps":
+            change[int(place[0])] = 0 * term
+        elif kind == "collective_jumps":
+            change[int(place[0])] = (term[0], [0 * B for B in term[1]])
+        else:
+            change[int(place[0])] = tuple(0 * operator for operator in term[:2])
     if owner == "central":
         return model.replace(**{kind: change})
     sites = list(model.sites)
@@ -147,8 +155,31 @@ def sparse(random: np.random.Generator, d: int, hermitian: bool = False, least: 
     return A + A.conj().T if hermitian else A
 
 
-def levels_model(random: Draws, largest: int = 64, least: float = -7) -> CollectiveModel:
-    """A model with few-level sites in one or two classes; at most `largest` states in all."""
+@dataclass(frozen=True)
+class Wave:
+    """A function of time that can be written down."""
+
+    mean: float
+    amplitude: float
+    frequency: float
+    phase: float
+
+    def __call__(self, time: float) -> float:
+        return self.mean + self.amplitude * math.cos(self.frequency * time + self.phase)
+
+
+def wave(random: np.random.Generator) -> Wave:
+    """One of some turns in the time of a campaign, at the most."""
+    return Wave(*random.normal(size=2).round(3).tolist(), *random.uniform(0, 6, size=2).round(3).tolist())
+
+
+def levels_model(
+    random: Draws, largest: int = 64, least: float = -7, drives: bool = False
+) -> CollectiveModel:
+    """A model with few-level sites in one or two classes; at most `largest` states in all.
+
+    Some have collective jumps and, where `drives` are wanted, Hamiltonians, couplings and rates that change in time.
+    """
 
     def some(d: int, hermitian: bool = False) -> np.ndarray:
         return sparse(random, d, hermitian, least)
@@ -179,12 +210,31 @@ def levels_model(random: Draws, largest: int = 64, least: float = -7) -> Collect
         scaling=float(random.choice([0.0, 0.5, 1.0])),
         initial=np.diag(random.dirichlet(np.ones(central))),
     )
+    if random.random() < 0.3:
+        A = some(central) if central > 1 and random.random() < 0.5 else None
+        model = model.replace(collective_jumps=[(A, [some(s.dimension) for s in model.sites])])
+    if drives and random.random() < 0.4:
+        changed = [
+            replace(
+                s,
+                hamiltonian=[s.hamiltonian, [some(s.dimension, True), wave(random)]]
+                if random.random() < 0.3
+                else s.hamiltonian,
+                couplings=[(*pair, wave(random)) for pair in s.couplings],
+            )
+            for s in model.sites
+        ]
+        model = model.replace(
+            sites=changed,
+            hamiltonian=[model.hamiltonian, [some(central, True), wave(random)]],
+            rates=[wave(random) for _ in model.jumps],
+        )
     return random.take(model)
 
 
 def moments(random: Draws, model: CollectiveModel) -> dict[str, Moment]:
     """Moments of every kind."""
-    d = len(model.hamiltonian)
+    d = model.dimension
     found = {"central": Moment(central=sparse(random, d))}
     for i in range(3):
         last = int(random.integers(len(model.sites)))

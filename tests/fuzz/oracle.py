@@ -15,29 +15,60 @@ class Whole:
     """All sites of a `CollectiveModel` written out."""
 
     def __init__(self, model: Any) -> None:
-        self.sizes, self.owner = [len(model.hamiltonian)], [-1]
+        self.sizes, self.owner = [model.dimension], [-1]
         for c, s in enumerate(model.sites):
-            self.sizes += [len(s.hamiltonian)] * s.count
+            self.sizes += [s.dimension] * s.count
             self.owner += [c] * s.count
         self.N = len(self.sizes) - 1
         self.D = int(np.prod(self.sizes))
-        H = self.at(model.hamiltonian, 0)
-        jumps = [self.at(J, 0) for J in model.jumps]
+        #: Factors of time (None is 1) and what they multiply.
+        self.parts: list[tuple[Any, Any]] = []
+        for H, f in written(model.hamiltonian):
+            self.parts.append((f, self.turning(self.at(H, 0))))
+        for J, f in zip(model.jumps, model.rates or [None] * len(model.jumps), strict=True):
+            self.parts.append((f, self.damping(self.at(J, 0))))
         for c, s in enumerate(model.sites):
-            H = H + self.total(s.hamiltonian, c)
-            for A, B in s.couplings:
+            self.parts += [(f, self.turning(self.total(H, c))) for H, f in written(s.hamiltonian)]
+            for A, B, *f in s.couplings:
                 V = self.N**-model.scaling * self.at(A, 0) @ self.total(B, c)
-                H = H + (V if hermitian(A) and hermitian(B) else V + V.conj().T)
+                V = V if hermitian(A) and hermitian(B) else V + V.conj().T
+                self.parts.append((f[0] if f else None, self.turning(V)))
             for A, B in s.interactions:
                 V = self.total(A, c) @ self.total(B, c) / s.count
-                H = H + (V + V.conj().T) / 2
-            jumps += [self.at(J, k) for k in range(1, self.N + 1) if self.owner[k] == c for J in s.jumps]
+                self.parts.append((None, self.turning((V + V.conj().T) / 2)))
+            for k in range(1, self.N + 1):
+                if self.owner[k] == c:
+                    self.parts += [(None, self.damping(self.at(J, k))) for J in s.jumps]
+        for A, by_class in model.collective_jumps:
+            J = sum(self.total(B, c) for c, B in enumerate(by_class)) / np.sqrt(self.N)
+            self.parts.append((None, self.damping(J if A is None else self.at(A, 0) @ J)))
+        self.L = csr_array(sum(part for f, part in self.parts if f is None))
+        self.model = model
+
+    def turning(self, H: np.ndarray) -> Any:
+        """−i[H, ·] on stacked columns."""
         one = eye_array(self.D, format="csr")
-        L = -1j * (kron(one, csr_array(H)) - kron(csr_array(H.T), one))
-        for J in map(csr_array, jumps):
-            JJ = J.conj().T @ J
-            L = L + kron(J.conj(), J) - kron(one, JJ) / 2 - kron(JJ.T, one) / 2
-        self.L, self.model = csr_array(L), model
+        return -1j * (kron(one, csr_array(H)) - kron(csr_array(H.T), one))
+
+    def damping(self, given: np.ndarray) -> Any:
+        """The dissipator of a jump."""
+        one, J = eye_array(self.D, format="csr"), csr_array(given)
+        JJ = J.conj().T @ J
+        return kron(J.conj(), J) - kron(one, JJ) / 2 - kron(JJ.T, one) / 2
+
+    def moved(self, v: np.ndarray, span: float) -> np.ndarray:
+        """The state after a time."""
+        moving = [(f, csr_array(part)) for f, part in self.parts if f is not None]
+        if not moving:
+            return expm_multiply(self.L * span, v)
+        if not span:
+            return v
+        from scipy.integrate import solve_ivp
+
+        return solve_ivp(
+            lambda t, y: self.L @ y + sum(f(t) * (part @ y) for f, part in moving), (0, span), v.astype(complex),
+            "DOP853", rtol=1e-11, atol=1e-12, t_eval=[span], max_step=0.25,
+        ).y[:, 0]  # fmt: skip
 
     def at(self, operator: np.ndarray, k: int) -> np.ndarray:
         return reduce(np.kron, [operator if i == k else np.eye(d) for i, d in enumerate(self.sizes)])
@@ -93,20 +124,34 @@ class Whole:
         return complex(np.trace(A @ np.linalg.matrix_power(X, moment.power) @ rho))
 
 
+def written(hamiltonian: Any) -> list[tuple[np.ndarray, Any]]:
+    """The terms of a Hamiltonian and their factors."""
+    if isinstance(hamiltonian, tuple):
+        return [(hamiltonian[0], None), *hamiltonian[1:]]
+    return [(hamiltonian, None)]
+
+
 def hermitian(A: np.ndarray) -> bool:
     return bool(np.abs(A - A.conj().T).max() <= 1e-9 * np.abs(A).max())
 
 
 def alone(model: Any, c: int, times: Any) -> list[np.ndarray]:
-    """States of a site of class c without the central system, with its interactions in the mean field."""
+    """States of a site of class c without the central system, with its interactions in the mean field.
+
+    So is the emission of a single class by itself.
+    """
     from scipy.integrate import solve_ivp
 
     s = model.sites[c]
-    d = len(s.hamiltonian)
+    d = s.dimension
+    emitted = [by_class[0] for A, by_class in model.collective_jumps if A is None and len(model.sites) == 1]
 
-    def velocity(_: float, y: np.ndarray) -> np.ndarray:
+    def velocity(t: float, y: np.ndarray) -> np.ndarray:
         rho = y.reshape(d, d)
-        H = s.hamiltonian.astype(complex)
+        H = sum(h * (1.0 if f is None else f(t)) for h, f in written(s.hamiltonian)).astype(complex)
+        for B in emitted:
+            mean = np.trace(B @ rho)
+            H = H + 0.5j * (mean.conj() * B - mean * B.conj().T)
         for A, B in s.interactions:
             term = np.trace(A @ rho) * B + A * np.trace(B @ rho)
             H = H + (term + term.conj().T) / 2
@@ -130,7 +175,7 @@ def in_time(model: Any, times: Any, wanted: Any) -> dict[str, np.ndarray]:
     references = [alone(model, c, times) for c in range(len(model.sites))]
     found: dict[str, list[complex]] = {name: [] for name in wanted}
     for k, t in enumerate(times):
-        state = expm_multiply(whole.L * t, v)
+        state = whole.moved(v, t)
         for name, moment in wanted.items():
             found[name].append(whole.read(state, moment, {c: r[k] for c, r in enumerate(references)}))
     return {name: np.array(values) for name, values in found.items()}

@@ -5,8 +5,8 @@ import pytest
 
 from centralspin import CentralSpinModel
 
-from . import campaigns
-from .campaigns import CAMPAIGNS, case, smallest
+from . import calls, campaigns
+from .campaigns import CAMPAIGNS, GARBAGE, case, replaced, smallest
 
 #: Which cases of each campaign are run; those left out take long.
 CASES = {
@@ -45,3 +45,31 @@ def test_a_wrong_number_of_the_library_is_seen(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(campaigns, "evolve", off_by_a_thousandth)
     assert case("small_in_time", 6).verdict == "wrong"
+
+
+@pytest.mark.parametrize("part", ["methods", "theory"])
+def test_what_is_no_argument_is_refused_in_a_sentence(part: str) -> None:
+    wrong = [
+        sentence
+        for call, arguments in getattr(calls, part)()
+        for name in arguments
+        for value in GARBAGE
+        if (sentence := replaced(call, arguments, name, value))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_public_callable_is_tried() -> None:
+    assert not calls.missing()
+    for call, arguments in (*calls.solvers(), *calls.methods(), *calls.theory()):
+        if call.__name__ != "load":  # there is no such file
+            call(**arguments)  # right as they are
+
+
+def test_an_answer_that_is_no_number_and_an_error_from_inside_are_seen() -> None:
+    def root(x):
+        return x**0.5 if x == x else x
+
+    assert replaced(root, {"x": 1.0}, "x", 4.0) is None
+    assert "gives" in str(replaced(root, {"x": 1.0}, "x", float("nan")))
+    assert "TypeError" in str(replaced(root, {"x": 1.0}, "x", "a"))

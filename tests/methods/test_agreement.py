@@ -89,7 +89,7 @@ def test_symmetric_agrees_with_piqs(N):
     jm = jx - 1j * jy
     dimension = piqs.num_dicke_states(N)
     one = qutip.qeye(dimension)
-    H = qutip.tensor(qutip.Qobj(model.central_hamiltonian()), one)
+    H = qutip.tensor(qutip.Qobj(model.central_hamiltonian()).to("csr"), one)
     exchange = model.coupling * qutip.tensor(qutip.sigmap(), jm)
     H = H + exchange + exchange.dag()
     jumps = [

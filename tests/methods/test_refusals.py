@@ -54,6 +54,16 @@ def test_what_each_method_refuses():
         refused(method, around(random, frozen), TIMES, [Z], "stationary")
 
 
+def test_a_jump_that_is_nothing_changes_nothing():
+    random = np.random.default_rng(0)
+    model = around(random, spins(random, 2))
+    site = model.sites[0]
+    more = replace(site, jumps=[*site.jumps, 0 * LOWER], rates=[*site.rates, None])
+    for method in ("dicke", "full_space", "symmetric"):
+        with_it = reading(method, model.replace(sites=more), TIMES, [Z])
+        np.testing.assert_allclose(with_it, reading(method, model, TIMES, [Z]), atol=1e-12)
+
+
 def dark_pair(count):
     """Two qubits on one bath: their singlet never decays, and what the triplets do depends on the start."""
     one, collective = np.eye(2), lambda s: np.kron(s, np.eye(2)) + np.kron(np.eye(2), s)

@@ -101,9 +101,13 @@ class Select:
         faulthandler.cancel_dump_traceback_later()
 
 
+#: Made before any conftest imports the library: what runs on import is seen by every test.
+RECORDER = Record(RECORD) if RECORD else None
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    if RECORD:
-        config.pluginmanager.register(Record(RECORD))
+    if RECORDER:
+        config.pluginmanager.register(RECORDER)
     if SELECT:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         config.pluginmanager.register(Select(SELECT))

@@ -8,15 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import expm
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, eye_array
 from scipy.special import jv
 
 from centralspin.errors import ConvergenceError
 from centralspin.numerics.stepping import (
+    DEGREE,
+    SAMPLES,
     Stepper,
     StoppedError,
+    TaylorStepper,
     bessel,
     breakpoints,
+    evolve_driven,
     evolve_linear,
     integrate,
     largest_frequency,
@@ -80,6 +84,84 @@ def test_bessel_functions_are_right_to_many_digits(x):
     orders = np.arange(120)
     np.testing.assert_allclose(found[:, 0], jv(orders, x), rtol=1e-11, atol=1e-14 if x > 1 else 1e-200)
     np.testing.assert_allclose(found[:, 1], jv(orders, 1.0), rtol=1e-11, atol=1e-200)
+
+
+def test_a_state_that_grows_does_not_shorten_the_steps():
+    """Coefficients of an expansion grow with powers of t: what round-off they carry no shorter step takes away."""
+    span = 300.0
+    L = np.diag([1.0, 1.0, 1.0, 0.0, 0.0], -1)[:, :6]  # 1, t, t²/2, t³/6, and a rotation beside them
+    L[4:, 4:] = ROTATION.toarray()
+    steps = []
+
+    class Told:
+        seconds = 0.0
+
+        def expect(self, *_):
+            pass
+
+        def __call__(self, fraction, what):
+            steps.append(fraction)
+
+    V = np.array([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
+    _, state = evolve_linear(
+        csr_matrix(L), V, np.array([span]), csr_matrix(np.eye(6)), 1e-10, progress=Told()
+    )
+    exact = [1.0, span, span**2 / 2, span**3 / 6, math.cos(span), math.sin(span)]
+    np.testing.assert_allclose(state, exact, rtol=1e-9)
+    assert len(steps) < span / 4
+
+
+def test_an_output_at_the_start_does_not_loosen_the_tolerance():
+    """What a step may be off by follows from the last time, not from the first."""
+    span = 40.0
+    _, state = propagate(ROTATION, np.array([1.0, 0.0]), [0.0, span], 1e-12)
+    np.testing.assert_allclose(state, [math.cos(span), math.sin(span)], atol=1e-12)
+
+
+def test_steps_that_an_output_cuts_short_say_nothing_about_their_length():
+    """Many close outputs, and a far one: steps that had grown with each of them would lose all digits."""
+    times = [*np.linspace(0.01, 0.5, 60), 20.0]
+    states = propagate(csr_matrix(10 * ROTATION), np.array([1.0, 0.0]), times, 1e-10)
+    np.testing.assert_allclose(states[:, 0], np.cos(10 * np.array(times)), atol=1e-10)
+
+
+def test_what_is_to_come_is_told_from_the_time_of_the_first_step():
+    """Nothing that has passed before counts: a clock that shows 100 s, and 2 s more at every look."""
+    expected = []
+
+    class Told:
+        now = 100.0
+
+        @property
+        def seconds(self):
+            self.now += 2.0
+            return self.now
+
+        def expect(self, seconds, more, what):
+            expected.append((seconds, more, what))
+
+        def __call__(self, fraction, what):
+            assert 0 < fraction <= 1
+
+    evolve_linear(
+        ROTATION, np.array([1.0, 0.0]), np.array([5000.0]), csr_matrix(np.eye(2)), 1e-8, progress=Told()
+    )
+    ((seconds, more, what),) = expected
+    assert seconds == 2.0 and what == "evolution in time"
+    assert 5000 / (more + 1) < 200  # a step has no more terms than its series is of use for
+
+
+def test_one_step_is_a_taylor_polynomial_of_high_degree():
+    """The error of one step of length h falls as h^(DEGREE + 1)."""
+    errors = []
+    for h in (12.0, 13.0):
+        stepper = TaylorStepper(ROTATION, np.array([[1.0, 0.0]]))
+        stepper.expand()
+        stepper.advance(h)
+        errors.append(np.abs(stepper.V[0] - [math.cos(h), math.sin(h)]).max())
+    order = math.log(errors[1] / errors[0]) / math.log(13 / 12)
+    assert order == pytest.approx(DEGREE + 1, abs=1.5)
+    assert stepper.time == 13.0 and stepper.steps == 1
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -249,3 +331,58 @@ def test_an_event_stops_with_its_time():
     with pytest.raises(StoppedError) as stopped:
         integrate(lambda t, v: v, np.ones(1), np.array([1.0, 9.0]), 1e-8, event=room)
     assert stopped.value.time == pytest.approx(math.log(10), abs=1e-6)
+
+
+# --- linear equations with functions of time ---
+
+
+def decay(rate, times, tolerance, t_stops=()):
+    """v̇ = −f(t) v, and how often f was asked."""
+    calls = 0
+
+    def f(t):
+        nonlocal calls
+        calls += 1
+        return rate(t)
+
+    nothing, minus = csr_matrix((1, 1)), csr_matrix([[-1.0]])
+    one = eye_array(1, format="csr")
+    values, _ = evolve_driven(
+        nothing, [(f, minus)], np.ones(1), np.asarray(times), one, tolerance, t_stops=t_stops
+    )
+    return values[:, 0], calls
+
+
+@pytest.mark.parametrize("tolerance", [1e-5, 1e-12])
+@pytest.mark.parametrize("t_stops", [(), (1.2345,)])
+def test_a_driven_step_ends_at_a_jump_of_its_function(tolerance, t_stops):
+    found, calls = decay(lambda t: 1.0 if t < 1.2345 else 5.0, TIMES[1:], tolerance, t_stops=t_stops)
+    exponent = np.where(TIMES[1:] < 1.2345, TIMES[1:], 1.2345 + 5 * (TIMES[1:] - 1.2345))
+    np.testing.assert_allclose(found, np.exp(-exponent), atol=tolerance)
+    if t_stops:  # beside the samples few
+        assert calls < SAMPLES + 500
+
+
+@pytest.mark.parametrize(("width", "t_stops"), [(0.1, ()), (1e-3, (37.299, 37.3)), (1e-5, (37.29999, 37.3))])
+def test_driven_steps_pass_over_no_pulse(width, t_stops):
+    """One that lasts some samples, or one that is named."""
+    (end,), calls = decay(gaussian(width, 37.3), [100.0], 1e-9, t_stops=t_stops)
+    assert end == pytest.approx(math.exp(-1), abs=1e-9)
+    assert calls < SAMPLES + 5000
+
+
+def test_driven_steps_of_a_rotation_in_a_turning_field():
+    """Ẋ = (ω + a cos t) J X is a rotation by ωt + a sin t; two columns, one of them masked."""
+    J = csr_matrix([[0.0, -1, 0], [1, 0, 0], [0, 0, -1]])
+    V = np.array([[1.0, 1], [0, 0], [1, 1]])
+    mask = np.array([[True, True], [True, True], [True, False]])
+    values, last = evolve_driven(
+        2.0 * J, [(math.cos, 3.0 * J)], V * mask, TIMES, eye_array(3, format="csr"), 1e-11, mask
+    )
+    angle = 2 * TIMES + 3 * np.sin(TIMES)
+    for column in range(2):
+        np.testing.assert_allclose(values[:, 0, column], np.cos(angle), atol=1e-10)
+        np.testing.assert_allclose(values[:, 1, column], np.sin(angle), atol=1e-10)
+    np.testing.assert_allclose(values[:, 2, 0], np.exp(-angle), atol=1e-10)
+    np.testing.assert_array_equal(values[:, 2, 1], 0)
+    np.testing.assert_allclose(last, values[-1], atol=1e-15)

@@ -8,8 +8,7 @@ import qutip
 from conftest import PAPER, blochs
 from hypothesis import given
 
-from centralspin import OBSERVABLES, ArgumentError, CentralSpinModel, evolve, steady_state
-from centralspin.api import METHODS
+from centralspin import METHODS, OBSERVABLES, ArgumentError, CentralSpinModel, evolve, steady_state
 
 
 @pytest.mark.parametrize(

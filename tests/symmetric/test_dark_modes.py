@@ -7,6 +7,7 @@ import pytest
 import qutip
 
 from centralspin import (
+    ArgumentError,
     CentralSpinModel,
     CollectiveModel,
     Moment,
@@ -18,9 +19,11 @@ from centralspin import (
 )
 from centralspin.problem.general import dimensionless
 from centralspin.symmetric import dark_modes
-from centralspin.symmetric.dark_modes import rotation
+from centralspin.symmetric.dark_modes import RotatedLift, rotation
+from centralspin.symmetric.lift import Bath, Lift
 from centralspin.symmetric.modes import pattern
 from centralspin.symmetric.solver import compile_problem
+from centralspin.symmetric.space import SymmetricSpace, box
 
 TIMES = np.linspace(0, 1.2, 7)
 EPSILON = 2 / 3
@@ -246,3 +249,72 @@ def test_classes_keep_the_fluctuations_of_their_dark_modes_in_the_limit(axis):
         assert limit[name][0] == pytest.approx(variance * single, abs=1e-9)
     for name in limit:
         np.testing.assert_allclose(limit[name], large[name], atol=1e-4)
+
+
+# --- Dyson's lift itself ---
+
+COUNTS, CUT = (40, 60), 4
+
+
+@pytest.fixture(scope="module")
+def lifts():
+    """The lift to rotated modes on all occupations of up to four quanta, and where two hops stay among them."""
+    sites = [bath(n, g) for n, g in zip(COUNTS, (1.0, 0.5), strict=True)]
+    modes = np.linalg.qr(np.random.default_rng(1).normal(size=(6, 6)))[0]
+    occupations = box([np.ones(6, dtype=int)], [math.inf], CUT)
+    return RotatedLift(compiled(problem(sites)), modes, occupations), occupations.sum(axis=1) <= CUT - 2
+
+
+def test_dysons_lift_is_a_representation(lifts):
+    """Far from the cut [lift A, lift B] = lift [A, B] within a class and 0 between two, and lift 1 = N_c."""
+    lift, far = lifts
+    A, B = np.random.default_rng(2).normal(size=(2, 4, 4))
+    for index, count in enumerate(COUNTS):
+        one, other, both = (lift(M, index, 0.0, None) for M in (A, B, A @ B - B @ A))
+        scale = abs(both).max()
+        np.testing.assert_allclose(
+            (one @ other - other @ one - both)[:, far].toarray() / scale, 0, atol=1e-13
+        )
+        np.testing.assert_allclose(
+            lift(np.eye(4), index, 0.0, None).toarray(), count * lift.one.toarray(), atol=1e-11
+        )
+        halved = lift(A, index, 0.5, None)
+        assert abs(one - math.sqrt(sum(COUNTS)) * halved).max() < 1e-11
+    one, other = lift(A, 0, 0.0, None), lift(B, 1, 0.0, None)
+    assert abs((one @ other - other @ one)[:, far]).max() < 1e-13 * abs(one).max() * abs(other).max()
+
+
+def test_dysons_lift_is_the_lift_in_another_normalisation(lifts):
+    """With coordinates times √(N_c!/(N_c − n)! N_c^n) and no rotation it has the same matrix elements."""
+    rotated = lifts[0]
+    occupations = rotated.space.occupations
+    plain = RotatedLift(rotated._compiled, np.eye(6), occupations)
+    space = SymmetricSpace(occupations, np.repeat([0, 1], 3))
+    norm = np.ones(space.size)
+    for index, count in enumerate(COUNTS):
+        k = np.arange(CUT)
+        norm *= np.sqrt(np.cumprod(np.r_[1.0, 1 - k / count]))[space.excited[:, index]]
+    A = np.random.default_rng(3).normal(size=(4, 4))
+    for index, count in enumerate(COUNTS):
+        holstein = Lift(space, Bath(sum(COUNTS), count / sum(COUNTS)), 0.0, index)(A)
+        expected = holstein.toarray() * norm[:, None] / norm
+        found = plain(A, index, 0.0, None).toarray()
+        inside = (
+            space.occupations.sum(axis=1) < CUT
+        )  # what leaves the set and comes back is lost in Dyson's n̂
+        np.testing.assert_allclose(found[:, inside], expected[:, inside], atol=1e-12 * np.abs(found).max())
+
+
+def test_the_orders_of_dysons_lift_add_up(lifts):
+    """It is a finite series: the orders −2 to 1 in N^{−1/2} at z = 0, shifted by 2z, with nothing left over."""
+    lift, size = lifts[0], sum(COUNTS)
+    A = np.random.default_rng(4).normal(size=(4, 4))
+    for scaling, M in ((1.0, A), (0.5, A - np.diag([A[0, 0], 0, 0, 0]))):
+        orders = [lift(M, 1, scaling, order) for order in range(5)]
+        total = sum(size ** (-order / 2) * term for order, term in enumerate(orders))
+        assert abs(total - lift(M, 1, scaling, None)).max() < 1e-13
+        assert abs(orders[0]).max() > 0.1 and abs(orders[2]).max() > 0.1 and abs(orders[4]).max() == 0
+    with pytest.raises(ArgumentError, match="must be at least 1 for the limit"):
+        lift(A, 1, 0.5, 0)
+    with pytest.raises(ArgumentError, match=r"must be at least 0\.5 for the limit"):
+        lift(A - np.diag([A[0, 0], 0, 0, 0]), 1, 0.0, 0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from centralspin import CentralSpinModel, Moment
-from centralspin.api import ask, prepare
+from centralspin.question import ask, prepare
 from centralspin.symmetric.modes import indirect_weight, reach
 from centralspin.symmetric.solver import Solver
 

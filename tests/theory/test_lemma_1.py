@@ -1,5 +1,6 @@
 """Are the operator norms of Lemma 1 exact, and do its bound and the uniform one hold?"""
 
+import inspect
 import runpy
 from functools import reduce
 from itertools import pairwise
@@ -17,6 +18,7 @@ from centralspin.theory.heisenberg import HeisenbergBlocks
 from centralspin.theory.lemma_1 import (
     average_deviation_norms,
     bath_evolution,
+    central_deviation_norms,
     commutator_bound,
     deviation_norms,
     evolved_norms,
@@ -204,10 +206,26 @@ def test_the_coupled_part_of_a_local_operator_decays(operator, field):
         (lambda: deviation_norms(paper(4).replace(N=np.inf), [1.0], SZ), "N"),
         (lambda: deviation_norms(paper(120), [1.0], SZ), "unknowns"),
         (lambda: deviation_norms(paper(4), [1.0], np.eye(3)), "operator"),
-        (lambda: average_deviation_norms(paper(4), [1.0], "z", 3), "axis"),
+        (lambda: average_deviation_norms(paper(4), [1.0], "z", 3), "power"),
         (lambda: evolved_norms(paper(4), [1.0], np.kron(SZ, SIGMA_PLUS)), "operator"),
     ],
 )
 def test_bad_input_is_refused(call, words):
     with pytest.raises(ArgumentError, match=words):
         call()
+
+
+def test_every_norm_is_asked_for_to_the_same_accuracy():
+    """Who names no tolerance gets what the library gives everywhere."""
+    functions = (deviation_norms, average_deviation_norms, central_deviation_norms, evolved_norms)
+    assert {inspect.signature(f).parameters["tolerance"].default for f in functions} == {1e-8}
+
+
+def test_an_uncoupled_central_spin_keeps_to_itself():
+    """With decay alone e^{tL}[τ_z] = e^{−γt} τ_z − (1 − e^{−γt})."""
+    model = paper(2, g0=0.0, central_field=(0, 0, 0), central_pump=0.0, central_decay=0.7)
+    left = np.exp(-0.7 * TIMES)[:, None, None]
+    expected = left * SZ - (1 - left) * np.eye(2)
+    assert central_deviation_norms(model, TIMES, SZ, expected).max() < 1e-8
+    off = central_deviation_norms(model, TIMES, SZ, expected + 0.1 * SX)
+    np.testing.assert_allclose(off, 0.1, atol=1e-8)

@@ -153,7 +153,7 @@ def test_refuses_what_the_theorem_does_not_cover():
         matrix_elements(model(5, scaling=1.0), 1)
     with pytest.raises(ArgumentError, match="`action` must be one of"):
         matrix_elements(model(5), 1, action="nothing")
-    with pytest.raises(ArgumentError, match="`monomial` must be"):
+    with pytest.raises(ArgumentError, match="`nu` must be"):
         MonomialDynamics(model(5), 4).start((4, 0, 0, 0), (0, 0, 0, 0))
     with pytest.raises(ArgumentError, match="`N` must be finite"):
         MonomialDynamics(model(math.inf), 4)

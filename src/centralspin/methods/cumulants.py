@@ -190,11 +190,9 @@ def refuses(task: Task) -> ArgumentError | None:
         return ArgumentError("sites", 'be one class with method "cumulants"', f"{len(classes)} of them")
     if classes[0].interactions:
         return ArgumentError("interactions", 'be absent with method "cumulants"', "given")
-    if task.times is None and not task.problem.constant:
-        return ArgumentError(
-            "rates", "be constant in time where a stationary state is asked for", "a function of time"
-        )
-    return None
+    if task.problem.collective_jumps:
+        return ArgumentError("collective_jumps", 'be left out with method "cumulants"', "given")
+    return task.problem.never_rests() if task.times is None else None
 
 
 def run(task: Task) -> Reading:
@@ -246,9 +244,7 @@ def _integrate(hierarchy: Hierarchy, y: np.ndarray, times: np.ndarray, task: Tas
         return DIVERGED - float(np.abs(y).max())
 
     room.terminal = True  # type: ignore[attr-defined]
-    compiled = hierarchy.compiled
-    factors = [*compiled.central.factors, *hierarchy.site.equation.parts.factors]
-    factors += [f for *_, f in hierarchy.site.couplings if callable(f)]
+    factors = task.problem.functions
     try:
         return integrate(
             hierarchy.derivative, y, times, 10 * task.tolerance, factors=factors, event=room,

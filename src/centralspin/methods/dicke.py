@@ -33,7 +33,7 @@ from scipy.sparse import block_array, csr_array, csr_matrix, diags_array, eye_ar
 from ..errors import ArgumentError, ConvergenceError
 from ..numerics.null_space import null_vector
 from ..numerics.stepping import evolve_linear
-from ..problem.checks import is_hermitian
+from ..problem.checks import checked, is_hermitian, real_vector, square_matrix, whole
 from ..problem.general import Problem, Task
 from ..problem.moments import Moment, Reading
 from .small import (
@@ -56,6 +56,8 @@ OPTIONS: frozenset[str] = frozenset()
 LARGEST_SIZE = 1_240_000
 #: Up to this many unknowns the stationary state is solved for directly, beyond it is evolved to.
 LARGEST_DIRECT_SIZE = 4000
+#: More spins, or levels, than any other limit lets through.
+LARGEST_COUNT = 10_000
 #: How often the time of the evolution to stationarity is doubled, from the relaxation time of a site.
 DOUBLINGS = 10
 
@@ -76,6 +78,7 @@ class DickeBlocks:
         The total spins j = N/2, N/2 − 1, …, 0 or ½.
     """
 
+    @checked(N=whole(0, LARGEST_COUNT), levels=whole(1, LARGEST_COUNT))
     def __init__(self, N: int, levels: int = 2) -> None:
         self.N, self.levels = N, levels
         self.spins = [N / 2 - k for k in range(N // 2 + 1)]
@@ -113,7 +116,8 @@ class DickeBlocks:
 
     def product_state(self, bloch: np.ndarray, central: np.ndarray) -> np.ndarray:
         """The state ω^{⊗N} ⊗ ρ_central as a vector; `bloch` is the Bloch vector of ω."""
-        length = float(np.linalg.norm(bloch))
+        central, bloch = square_matrix("central", central, self.levels), np.array(real_vector("bloch", bloch))
+        length = math.hypot(*bloch)
         axis = bloch / length if length > 0 else np.array([0.0, 0.0, 1.0])
         up, down = (1 + min(length, 1.0)) / 2, (1 - min(length, 1.0)) / 2
         parts = []
@@ -229,6 +233,10 @@ def lindbladian(problem: Problem, space: DickeBlocks) -> csr_matrix:
         for J, f in jumps:
             lifted = kron(inner, J)
             block = block + f * kron(lifted, lifted.conj())
+        for A, by_class in problem.collective_jumps:
+            J = csr_array(kron(space.total(pauli(by_class[0]), index), csr_array(A))) * space.N**-0.5
+            lost = J.conj().T @ J / 2
+            block = block + kron(J, J.conj()) - kron(lost, identity) - kron(identity, lost.conj())
         grid[index][index] = block
         for target, coefficient in transfer_coefficients(space.N, j).items():
             if not 0 <= target <= space.N / 2 or coefficient == 0:

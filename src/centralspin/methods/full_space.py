@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import qutip
 
 from ..errors import ArgumentError, ConvergenceError
 from ..numerics.null_space import null_vector
 from ..numerics.stepping import breakpoints
-from ..problem.central_spin import PAULI, CentralSpinModel
-from ..problem.checks import is_hermitian
+from ..optional import qutip
+from ..problem.central_spin import PAULI, CentralSpinModel, paper_model
+from ..problem.checks import checked, is_hermitian
 from ..problem.collective import collective_model
 from ..problem.general import Factor, Problem, Task, dimensionless
 from ..problem.moments import Moment, Reading
@@ -26,7 +26,6 @@ from .small import (
     at,
     cannot_start,
     central_state,
-    factors,
     initial_state,
     real_where_hermitian,
     require_constant,
@@ -92,6 +91,9 @@ class FullSpace:
         jumps = [(self.place(J, 0), f) for J, f in self.problem.central.jumps]
         for site, places in zip(self.problem.classes, self._sites, strict=True):
             jumps += [(self.place(J, k), f) for k in places for J, f in site.jumps]
+        for A, by_class in self.problem.collective_jumps:
+            S = sum(self.total(B, c) for c, B in by_class.items())
+            jumps.append((self.problem.size**-0.5 * self.place(A, 0) * S, 1.0))
         return jumps
 
     def liouvillian(self) -> Any:
@@ -120,11 +122,13 @@ class FullSpace:
         return operator
 
 
+@checked(model=paper_model)
 def operators(model: CentralSpinModel) -> tuple[Any, list[Any], dict[str, list[Any]]]:
     """Return H, the jump operators, and σ_x, σ_y, σ_z of every spin (the central one first), in the model's units."""
     problem = dimensionless(collective_model(model, bath_bloch=(0, 0, 0)))
     if error := _too_large(problem):
         raise error
+    require_constant(problem, "full_space")
     space = FullSpace(problem)
     H = sum(at(f, 0.0) * part for part, f in space.hamiltonian()) * problem.unit
     jumps = [math.sqrt(at(f, 0.0) * problem.unit) * J for J, f in space.jumps()]
@@ -186,7 +190,7 @@ def _evolve(L: Any, rho: Any, task: Task) -> list[Any]:
         "nsteps": 1_000_000,
     }
     last = float(times[-1])
-    breaks = {*breakpoints(factors(task.problem), last), *task.options.get("t_stops", ())}
+    breaks = {*breakpoints(task.problem.functions, last), *task.options.get("t_stops", ())}
     solver = qutip.MESolver(L, options=options)
     solver.start(rho, 0.0)
     states = [rho] if times[0] == 0 else []

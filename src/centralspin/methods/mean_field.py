@@ -22,8 +22,8 @@ from scipy.linalg import block_diag, null_space
 
 from ..errors import ArgumentError, ConvergenceError
 from ..numerics.stepping import integrate
-from ..problem.central_spin import PAULI, CentralSpinModel
-from ..problem.checks import is_hermitian
+from ..problem.central_spin import PAULI, CentralSpinModel, paper_model
+from ..problem.checks import checked, is_hermitian
 from ..problem.collective import collective_model
 from ..problem.general import Problem, Task, dimensionless
 from ..problem.moments import Moment, Reading
@@ -32,7 +32,6 @@ from .small import (
     at,
     cannot_start,
     central_state,
-    factors,
     initial_state,
     lindbladian,
     pauli,
@@ -128,6 +127,7 @@ class Equations:
         return mean * straight + self._fluctuation * complex(np.trace(B @ u))
 
 
+@checked(model=paper_model)
 def equations(model: CentralSpinModel) -> Callable[[float, np.ndarray], np.ndarray]:
     """Return f(t, y) of ẏ = f for the nine real numbers y = (⟨τ⟩, r, u), r being the Bloch vector of ω."""
     problem = dimensionless(collective_model(model, "up", (0, 0, 0)))
@@ -155,6 +155,8 @@ def refuses(task: Task) -> ArgumentError | None:
             return ArgumentError("scaling", "be at least 0.5 for a moment to exist at N = ∞", moment.scaling)
     if any(site.interactions for site in problem.classes):
         return ArgumentError("interactions", 'be left out with method "mean_field"', "given")
+    if problem.collective_jumps:
+        return ArgumentError("collective_jumps", 'be left out with method "mean_field"', "given")
     if error := _no_limit(problem) or cannot_start(problem):
         return error
     try:
@@ -177,7 +179,7 @@ def run(task: Task) -> Reading:
         y, error = _settle(exact, y, task)
         states = [y]
     else:
-        stops, moving = task.options.get("t_stops", ()), factors(problem)
+        stops, moving = task.options.get("t_stops", ()), problem.functions
         states = list(
             integrate(
                 exact, y, task.times, task.tolerance, timed=bool(moving), factors=moving, t_stops=stops,

@@ -6,7 +6,7 @@ Superoperators act on row-major vectors: A ρ B is (A ⊗ Bᵀ) vec ρ.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -107,15 +107,6 @@ def require_constant(problem: Problem, method: str) -> None:
     """Raise if a part of the problem changes in time."""
     if not problem.constant:
         raise ArgumentError("model", f'not change in time with method "{method}"', "time-dependent")
-
-
-def factors(problem: Problem) -> list[Callable[[float], float]]:
-    """All functions of time in a problem."""
-    found = [
-        f for system in (problem.central, *problem.classes) for _, f in (*system.hamiltonian, *system.jumps)
-    ]
-    found += [f for site in problem.classes for *_, f in site.couplings]
-    return [f for f in found if callable(f)]
 
 
 def power_of(size: float, exponent: float) -> float:

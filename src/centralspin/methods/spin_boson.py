@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import qutip
 
 from ..errors import ArgumentError, TruncationError
 from ..numerics.null_space import null_vector
-from ..problem.central_spin import CentralSpinModel
-from ..problem.checks import increasing_times, is_hermitian
+from ..optional import qutip
+from ..problem.central_spin import CentralSpinModel, paper_model
+from ..problem.checks import checked, is_hermitian, number, optional, output_times, whole
 from ..problem.collective import collective_model
 from ..problem.general import Problem, Task, dimensionless
 from ..problem.moments import Moment, Reading
@@ -94,6 +94,11 @@ class EmergentModel:
             raise ArgumentError("bath_field", must, tuple(field[1:].tolist()))
         for i, (_, B, _) in enumerate(site.couplings):
             _amplitudes(f"couplings[{i}][1]", B)
+        for i, (_, by_class) in enumerate(problem.collective_jumps):
+            _amplitudes(f"collective_jumps[{i}][1]", by_class[0])
+        for i, (_, f) in enumerate(problem.central.jumps):
+            if at(f, 0.0) < 0:
+                raise ArgumentError(f"rates[{i}]", f'not be negative with method "{method}"', at(f, 0.0))
         if not decay > pump >= 0:
             must = "be larger than the pump of the sites for the boson S−/√(εN) to exist"
             raise ArgumentError(
@@ -116,7 +121,10 @@ class EmergentModel:
             H += part if is_hermitian(A) and is_hermitian(B) else part + part.dag()
         rates = [(self.loss, a), (self.pump, a.dag())]
         rates += [(at(f, 0.0), qutip.tensor(sparse(J), local)) for J, f in central.jumps]
-        return H, [math.sqrt(rate) * J for rate, J in rates if rate > 0], a
+        jumps = [math.sqrt(rate) * J for rate, J in rates if rate > 0]
+        for A, by_class in self.problem.collective_jumps:
+            jumps.append(qutip.tensor(sparse(A), local) * self.fluctuation(by_class[0], a))
+        return H, jumps, a
 
     def fluctuation(self, B: np.ndarray, a: Any) -> Any:
         """N^{−½} Σ_k B^{(k)} at N = ∞."""
@@ -140,6 +148,7 @@ class EmergentModel:
         return operator * self.fluctuation(moment.operators[0], a) ** moment.power
 
 
+@checked(model=paper_model, cutoff=whole(2, LARGEST_CUTOFF))
 def operators(model: CentralSpinModel, cutoff: int) -> tuple[Any, list[Any], Any]:
     """Return H̃, the jump operators and a of the paper's model, on spin ⊗ boson with `cutoff` Fock states."""
     emergent, unit = _of_paper(model)
@@ -152,11 +161,15 @@ def sparse(operator: np.ndarray) -> Any:
     return qutip.Qobj(operator).to("csr")
 
 
+@checked(model=paper_model, cutoff=whole(2, LARGEST_CUTOFF))
 def thermal_state(model: CentralSpinModel, cutoff: int) -> Any:
     """ρ_β of Proposition 1, normalised within the cutoff."""
     return _of_paper(model)[0].thermal_state(cutoff)
 
 
+@checked(
+    model=paper_model, times=output_times, cutoff=optional(whole(2, LARGEST_CUTOFF)), tolerance=number(0, 1)
+)
 def states(
     model: CentralSpinModel,
     times: Sequence[float],
@@ -180,12 +193,13 @@ def states(
         The largest absolute error of a matrix element.
     """
     emergent, unit = _of_paper(model, central_state)
-    scaled = increasing_times(times) * unit
+    scaled = np.asarray(times) * unit
     if cutoff is not None:
         return _evolve(emergent, cutoff, scaled, tolerance)
     return _grow(lambda K: _evolve(emergent, K, scaled, tolerance), _states_differ, tolerance)[0]
 
 
+@checked(model=paper_model, cutoff=optional(whole(2, LARGEST_CUTOFF)), tolerance=number(0, 1))
 def stationary_density_matrix(
     model: CentralSpinModel, cutoff: int | None = None, tolerance: float = 1e-8
 ) -> Any:

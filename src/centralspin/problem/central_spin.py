@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
+from . import terms
 from .checks import (
     density_matrix,
     hermitian_matrix,
@@ -47,8 +48,10 @@ class CentralSpinModel:
         Coupling constant :math:`g_0`; the coupling is :math:`g = g_0/N^z`.
     scaling : float
         The exponent z ≥ 0: ½ is the fluctuation regime, 1 the mean-field regime.
-    central_field : sequence of 3 floats, or a Hermitian 2×2 array or QuTiP operator
-        :math:`(w_x, w_y, w_z)`, or :math:`H_τ` itself (its trace has no effect and is dropped).
+    central_field : sequence of 3 floats or functions of time, or a Hermitian 2×2 array or QuTiP operator
+        :math:`(w_x, w_y, w_z)`, or :math:`H_τ` itself (its trace has no effect and is dropped). A component w(t) is a
+        function that takes the time in units of 1/γ and returns a real number. `evolve` samples it 4000 times; name the
+        times at which something shorter happens, or at which it jumps, in `t_stops` of `evolve`.
     central_pump, central_decay : float
         :math:`γ_↑` and :math:`γ_↓`.
     bath_pump, bath_decay : float
@@ -60,6 +63,15 @@ class CentralSpinModel:
     ------
     ArgumentError
         If an argument is outside its domain.
+
+    Examples
+    --------
+    >>> from centralspin import CentralSpinModel
+    >>> model = CentralSpinModel(N=16, g0=4.0, central_decay=0.1, bath_pump=0.2, bath_decay=1.0)
+    >>> model.coupling, model.epsilon
+    (1.0, 0.6666667)
+    >>> model.replace(N=64).coupling
+    0.5
     """
 
     N: float
@@ -82,7 +94,7 @@ class CentralSpinModel:
         if is_operator(field):
             H = hermitian_matrix("central_field", field, 2)
             field = [np.trace(H @ sigma).real / 2 for sigma in PAULI]
-        object.__setattr__(self, "central_field", real_vector("central_field", field))
+        object.__setattr__(self, "central_field", _field("central_field", field))
 
     @classmethod
     def figure_2(cls, N: float = math.inf, **changes: Any) -> CentralSpinModel:
@@ -144,8 +156,22 @@ class CentralSpinModel:
         return self.bath_rate + self.bath_pump / self.require_boson()
 
     def central_hamiltonian(self) -> np.ndarray:
-        """H_τ = Σ_α w_α τ_α as a 2×2 array."""
+        """H_τ = Σ_α w_α τ_α as a 2×2 array; refused if a component changes in time."""
+        if any(map(callable, self.central_field)):
+            raise ArgumentError("central_field", "be constant in time here", "a function of time")
         return np.tensordot(self.central_field, PAULI, axes=1)
+
+    def central_terms(self) -> Any:
+        """H_τ as `CollectiveModel` takes it: a 2×2 array, or a list with functions of time."""
+        if not any(map(callable, self.central_field)):
+            return self.central_hamiltonian()
+        still = [0.0 if callable(w) else w for w in self.central_field]
+        moving = [
+            [sigma, terms.Function(f"central_field[{i}]", w)]
+            for i, (w, sigma) in enumerate(zip(self.central_field, PAULI, strict=True))
+            if callable(w)
+        ]
+        return [np.tensordot(still, PAULI, axes=1), *moving]
 
     def bath_hamiltonian(self) -> np.ndarray:
         """The Hamiltonian Σ_α h_α σ_α of one bath spin as a 2×2 array."""
@@ -180,7 +206,7 @@ class CentralSpinModel:
                 raise ArgumentError(name, must, short(state))
             state = (0, 0, 1) if state == "up" else (0, 0, -1)
         if is_vector(state) and len(state) == 3:
-            return (np.eye(2) + np.tensordot(_bloch(name, state), PAULI, axes=1)) / 2
+            return (np.eye(2) + np.tensordot(bloch_vector(name, state), PAULI, axes=1)) / 2
         if not (is_operator(state) or is_vector(state)):
             raise ArgumentError(name, must, short(state))
         if is_qobj(state) or len(state) == 2:
@@ -189,10 +215,26 @@ class CentralSpinModel:
 
     def initial_bath_bloch(self, bloch: Any) -> np.ndarray:
         """Read the initial Bloch vector of every bath spin; None is the stationary state."""
-        return self.stationary_bath_bloch() if bloch is None else np.array(_bloch("bath_bloch", bloch))
+        return self.stationary_bath_bloch() if bloch is None else np.array(bloch_vector("bath_bloch", bloch))
 
 
-def _bloch(name: str, value: Any) -> tuple[float, float, float]:
+def _field(name: str, value: Any) -> tuple[Any, Any, Any]:
+    """Return three finite floats or functions of time."""
+    if not isinstance(value, (list, tuple)) or len(value) != 3 or not any(map(callable, value)):
+        return real_vector(name, value)
+    x, y, z = (terms.factor(f"{name}[{i}]", w) for i, w in enumerate(value))
+    return x, y, z
+
+
+def paper_model(name: str, value: Any) -> CentralSpinModel:
+    """Return `value` if it is the paper's model."""
+    if not isinstance(value, CentralSpinModel):
+        raise ArgumentError(name, "be a CentralSpinModel", short(value))
+    return value
+
+
+def bloch_vector(name: str, value: Any) -> tuple[float, float, float]:
+    """Return `value` as three real numbers of length 1 at most."""
     vector = real_vector(name, value)
     length = math.hypot(*vector)
     if length > 1 + 1e-12:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 import numbers
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -13,8 +15,49 @@ from ..errors import ArgumentError
 
 #: By how much an operator that must be Hermitian, or a state, may be off, relative to its size.
 ROUND_OFF = 1e-9
+#: Larger numbers overflow in a product or two; arrays of numbers are refused beyond it.
+LARGEST_NUMBER = 1e100
 #: Above this size of a bath nothing depends on it any more; larger integers have no floating-point value.
 LARGEST_COUNT = 1e300
+
+#: From the name of an argument and its value to a clean value, or a refusal.
+Rule = Callable[[str, Any], Any]
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def checked(**rules: Rule) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorate a function: arguments of these names are checked, or replaced by clean ones, before it is called."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            given = signature.bind(*args, **kwargs)
+            given.apply_defaults()
+            for name, rule in rules.items():
+                given.arguments[name] = rule(name, given.arguments[name])
+            return function(*given.args, **given.kwargs)
+
+        return call
+
+    return decorate
+
+
+def optional(rule: Rule) -> Rule:
+    """A rule that lets None pass."""
+    return lambda name, value: None if value is None else rule(name, value)
+
+
+def whole(minimum: int = 0, maximum: int = 10**6) -> Rule:
+    """The rule for an integer."""
+    return functools.partial(integer, minimum=minimum, maximum=maximum)
+
+
+def number(minimum: float = -math.inf, maximum: float = math.inf) -> Rule:
+    """The rule for a finite real number."""
+    return functools.partial(real_number, minimum=minimum, maximum=maximum)
 
 
 def short(value: Any) -> str:
@@ -179,6 +222,59 @@ def increasing_times(value: Any, name: str = "times") -> np.ndarray:
             name, "increase strictly", f"{times[k]:g} followed by {times[k + 1]:g} at index {k}"
         )
     return times
+
+
+def output_times(name: str, value: Any) -> np.ndarray:
+    """`increasing_times` as a rule."""
+    return increasing_times(value, name)
+
+
+def truth(name: str, value: Any) -> bool:
+    """Return `value` if it is True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ArgumentError(name, "be True or False", short(value))
+    return bool(value)
+
+
+def real_array(
+    name: str, value: Any, *, minimum: float = -LARGEST_NUMBER, maximum: float = LARGEST_NUMBER
+) -> np.ndarray:
+    """Return `value` as an array of real numbers of any shape."""
+    array = complex_array(name, value, kinds="iuf")
+    if array.size and not minimum <= array.min() <= array.max() <= maximum:
+        raise ArgumentError(
+            name,
+            f"hold numbers between {minimum:g} and {maximum:g}",
+            f"from {array.min():g} to {array.max():g}",
+        )
+    return array
+
+
+def complex_array(name: str, value: Any, kinds: str = "iufc") -> np.ndarray:
+    """Return `value` as an array of numbers of any shape, below the largest that can be worked with."""
+    must = f"be a {'' if 'c' in kinds else 'real '}number or an array of them"
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ArgumentError(name, must, short(value)) from None
+    if array.dtype.kind not in kinds or not array.size:
+        raise ArgumentError(name, must, short(value))
+    array = array.astype(complex if "c" in kinds else float)
+    if not np.abs(array).max() <= LARGEST_NUMBER:
+        raise ArgumentError(name, f"be finite and below {LARGEST_NUMBER:g}", short(value))
+    return array
+
+
+def integer_array(name: str, value: Any, ndim: int) -> np.ndarray:
+    """Return `value` as an array of integers from 0 on with so many axes."""
+    must = f"be an array of integers from 0 on with {ndim} {'axis' if ndim == 1 else 'axes'}"
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ArgumentError(name, must, short(value)) from None
+    if array.dtype.kind not in "iu" or array.ndim != ndim or (array < 0).any() or (array > 2**31).any():
+        raise ArgumentError(name, must, short(value))
+    return array
 
 
 def sequence(name: str, value: Any) -> list[Any]:

@@ -7,42 +7,41 @@ depends on the unit in which a model was written down. The unit is a power of 4,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from ..errors import ArgumentError
-from .checks import real_number
-from .collective import CollectiveModel
+from .collective import CollectiveModel, Correlated
 from .moments import Moment, Reading
+from .terms import Factor as Factor
+from .terms import Function, split
 
 #: Products of rates must stay within what a floating-point number can hold.
 LARGEST_RATE = 1e100
-#: A factor of a term: a number, or a function of the dimensionless time.
-Factor = float | Callable[[float], float]
 #: An operator with its factor: that of a Hamiltonian itself, that of a jump's dissipator.
 Term = tuple[np.ndarray, Factor]
+#: A function of time is sampled so many times to find out how large it is.
+SAMPLES = 64
 
 
 @dataclass(frozen=True)
-class Function:
-    """A factor that changes in time, checked whenever it is evaluated."""
+class Later:
+    """A factor whose clock started earlier, by a dimensionless time."""
 
-    name: str
-    function: Callable[[float], Any]
-    unit: float
+    factor: Any
+    by: float
+
+    @property
+    def name(self) -> str:
+        """That of the argument which holds the factor."""
+        return str(self.factor.name)
 
     def __call__(self, time: float) -> float:
-        """Its value at a dimensionless time."""
-        try:
-            value = self.function(time / self.unit)
-        except TypeError as error:
-            raise ArgumentError(
-                self.name, "be a number or a function of time", f"one that fails: {error}"
-            ) from error
-        return real_number(self.name, value)
+        """Its value at a time of the new clock."""
+        return self.factor(time + self.by)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +87,10 @@ class Problem:
     ----------
     size : float
         The number N of all sites.
+    collective_jumps : tuple of (A, {class: B})
+        Each is a jump operator N^{−1/2} A ⊗ Σ_c Σ_k B_c^{(k)}.
+    at_rest : bool
+        Whether a stationary state is asked for, around sites that stand still.
     """
 
     central: System
@@ -95,34 +98,79 @@ class Problem:
     scaling: float
     unit: float
     size: float
+    collective_jumps: tuple[tuple[np.ndarray, dict[int, np.ndarray]], ...] = ()
+    at_rest: bool = False
+
+    @property
+    def functions(self) -> list[Any]:
+        """All functions of time."""
+        systems = (self.central, *self.classes)
+        factors = [f for system in systems for _, f in (*system.hamiltonian, *system.jumps)]
+        factors += [f for site in self.classes for *_, f in site.couplings]
+        return [f for f in factors if callable(f)]
 
     @property
     def constant(self) -> bool:
         """Whether no part changes in time explicitly."""
-        factors = [f for c in self.classes for *_, f in c.couplings]
-        return (
-            self.central.constant
-            and all(c.constant for c in self.classes)
-            and not any(map(callable, factors))
+        return not self.functions
+
+    def never_rests(self) -> ArgumentError | None:
+        """Why there is no stationary state, if a part changes in time."""
+        for function in self.functions:
+            name, must = (
+                function.name.partition("[")[0],
+                "be constant in time where a stationary state is asked for",
+            )
+            return ArgumentError(name, must, "a function of time")
+        return None
+
+    def later(self, by: float) -> Problem:
+        """The same problem with a clock that starts at a later, dimensionless time."""
+        if self.constant or by == 0:
+            return self
+
+        def moved(*term: Any) -> Any:
+            return *term[:-1], Later(term[-1], by) if callable(term[-1]) else term[-1]
+
+        def of(system: Any) -> dict[str, Any]:
+            return {
+                "hamiltonian": tuple(moved(*term) for term in system.hamiltonian),
+                "jumps": tuple(moved(*term) for term in system.jumps),
+            }
+
+        classes = (
+            replace(c, **of(c), couplings=tuple(moved(*coupling) for coupling in c.couplings))
+            for c in self.classes
         )
+        return replace(self, central=replace(self.central, **of(self.central)), classes=tuple(classes))
 
     def stationary(self) -> Problem:
         """The same problem with every site started in its own stationary state."""
-        return replace(self, classes=tuple(replace(c, initial=None) for c in self.classes))
+        return replace(self, classes=tuple(replace(c, initial=None) for c in self.classes), at_rest=True)
 
 
-def dimensionless(model: CollectiveModel) -> Problem:
-    """Make a checked model the general problem."""
+def dimensionless(model: CollectiveModel, span: Sequence[float] | np.ndarray = (0.0,)) -> Problem:
+    """Make a checked model the general problem; between the times of `span` functions of time matter."""
     size = sum(s.count for s in model.sites)
-    sizes = [_size(model.hamiltonian), *(_size(J) ** 2 for J in model.jumps)]
+
+    times = np.unique(np.linspace(span[0], span[-1], SAMPLES)).tolist()
+
+    def strength(f: Factor) -> float:
+        return max(abs(f(t)) for t in times) if callable(f) else abs(f)
+
+    sizes = []
+    for part in (model, *model.sites):
+        hamiltonian, jumps = _terms(part)
+        sizes += [_size(H) * strength(f) for H, f in hamiltonian]
+        sizes += [_size(J) ** 2 * strength(f) for J, f in jumps]
     for s in model.sites:
-        rates = s.rates or [None] * len(s.jumps)
-        sizes.append(_size(s.hamiltonian))
-        sizes += [
-            _size(J) ** 2 * (1.0 if rate is None or callable(rate) else abs(rate))
-            for J, rate in zip(s.jumps, rates, strict=True)
-        ]
-        sizes += [_size(A) * _size(B) for A, B in (*s.couplings, *s.interactions)]
+        sizes += [_size(A) * _size(B) * strength(f) for A, B, f in _couplings(s)]
+        sizes += [_size(A) * _size(B) for A, B in s.interactions]
+    one, given = np.eye(model.dimension, dtype=complex), list[Any](model.collective_jumps)
+    emitted = [
+        (one if A is None else A, {c: B for c, B in enumerate(Bs) if B is not None}) for A, Bs in given
+    ]
+    sizes += [(_size(A) * _size(B)) ** 2 for A, by_class in emitted for B in by_class.values()]
     largest = max(sizes)
     if not largest <= LARGEST_RATE:
         raise ArgumentError(
@@ -130,32 +178,57 @@ def dimensionless(model: CollectiveModel) -> Problem:
         )
     unit = 4.0 ** round(math.log(largest, 4)) if largest > 0 else 1.0
     root = math.sqrt(unit)
-    central = System(
-        len(model.hamiltonian),
-        ((model.hamiltonian / unit, 1.0),),
-        tuple((J / root, 1.0) for J in model.jumps),
-        model.initial,
-    )
-    classes = []
-    for s, share in zip(model.sites, _shares(model), strict=True):
-        rates = s.rates or [None] * len(s.jumps)
-        factors = [
-            1.0 if rate is None else Function(f"rates[{i}]", rate, unit) if callable(rate) else rate
-            for i, rate in enumerate(rates)
-        ]
-        classes.append(
-            SiteClass(
-                s.dimension,
-                ((s.hamiltonian / unit, 1.0),),
-                tuple((J / root, factor) for J, factor in zip(s.jumps, factors, strict=True)),
-                s.initial,
-                s.count,
-                share,
-                tuple((A / unit, B, 1.0) for A, B in s.couplings),
-                tuple((A / unit, B) for A, B in s.interactions),
-            )
+
+    def system(part: Any) -> tuple[int, tuple[Term, ...], tuple[Term, ...], Any]:
+        hamiltonian, jumps = _terms(part, unit)
+        return (
+            part.dimension,
+            tuple((H / unit, f) for H, f in hamiltonian),
+            tuple((J / root, f) for J, f in jumps),
+            None if isinstance(part.initial, Correlated) else part.initial,
         )
-    return Problem(central, tuple(classes), model.scaling, unit, size)
+
+    classes = tuple(
+        SiteClass(
+            *system(s),
+            s.count,
+            share,
+            tuple((A / unit, B, f) for A, B, f in _couplings(s, unit)),
+            tuple((A / unit, B) for A, B in s.interactions),
+        )
+        for s, share in zip(model.sites, _shares(model), strict=True)
+    )
+    collective = tuple((A / root, by_class) for A, by_class in emitted)
+    return Problem(System(*system(model)), classes, model.scaling, unit, size, collective)
+
+
+def _terms(part: Any, unit: float = 1.0) -> tuple[tuple[Term, ...], tuple[Term, ...]]:
+    """The operators of a Hamiltonian and of jumps with their factors, times being in units of 1/`unit`."""
+    rates = part.rates or [None] * len(part.jumps)
+    return (
+        tuple(
+            (H, _factor(f"hamiltonian[{i}][1]", f, unit)) for i, (H, f) in enumerate(split(part.hamiltonian))
+        ),
+        tuple(
+            (J, _factor(f"rates[{i}]", f, unit))
+            for i, (J, f) in enumerate(zip(part.jumps, rates, strict=True))
+        ),
+    )
+
+
+def _couplings(site: Any, unit: float = 1.0) -> tuple[tuple[np.ndarray, np.ndarray, Factor], ...]:
+    return tuple(
+        (A, B, _factor(f"couplings[{i}][2]", f[0] if f else None, unit))
+        for i, (A, B, *f) in enumerate(site.couplings)
+    )
+
+
+def _factor(name: str, factor: Any, unit: float) -> Factor:
+    if factor is None:
+        return 1.0
+    if isinstance(factor, Function):  # one that knows its name
+        name, factor = factor.name, factor.function
+    return Function(name, factor, unit) if callable(factor) else float(factor)
 
 
 def _size(operator: np.ndarray) -> float:
@@ -202,6 +275,8 @@ class Task:
         Those of the method's `OPTIONS` that were given.
     progress : object
         `progress.Progress`; a method tells it how far it is, and it may stop the method.
+    start : object
+        The state of an earlier run of the same method, where it is not a product of initial states.
     """
 
     problem: Problem
@@ -210,6 +285,7 @@ class Task:
     tolerance: float
     options: Mapping[str, Any] = field(default_factory=dict)
     progress: Any = None
+    start: Any = None
 
 
 class Method(Protocol):

@@ -46,6 +46,19 @@ class Moment:
     -----
     The value is real if A and B are Hermitian (and commute, as they act on different systems), complex otherwise.
     Operators may be NumPy arrays, nested lists or operators of QuTiP.
+
+    Examples
+    --------
+    :math:`⟨τ_x S_x⟩/\sqrt N`, and the variance of :math:`S_z/\sqrt N`:
+
+    >>> from centralspin import PAULI, CentralSpinModel, Moment, evolve
+    >>> x, _, z = PAULI
+    >>> asked = {"xx": Moment(central=x, site=x), "variance": Moment(site=z, power=2, about="mean")}
+    >>> found = evolve(CentralSpinModel.figure_2(N=80), [0, 1], asked)
+    >>> found["xx"]
+    array([0.       , 0.1128405])
+    >>> found["variance"][0]
+    0.5555556
     """
 
     central: Any = None
@@ -149,25 +162,31 @@ class Arithmetic:
         About what it is.
     shift : callable
         For a moment, c of "reference" as a series of the shape of one value; raises where it is infinite.
+    hermitian : bool
+        Whether the state is, so that moments of Hermitian operators are real.
     """
 
-    def __init__(self, basic: Sequence[Moment], values: np.ndarray, about: str, shift: Any) -> None:
-        self._about, self._shift = about, shift
+    def __init__(
+        self, basic: Sequence[Moment], values: np.ndarray, about: str, shift: Any, hermitian: bool = True
+    ) -> None:
+        self._about, self._shift, self._hermitian = about, shift, hermitian
         self._values = {moment.key(): values[..., i] for i, moment in enumerate(basic)}
         self._one = np.zeros_like(values[..., 0])
         self._one[0] = 1
+        #: 1, unless the state has lost or won some of it.
+        self._trace = self._values.get(Moment().key(), self._one)
 
     def __call__(self, moment: Moment) -> np.ndarray:
         """The value of a moment, shape (orders, …), real where the moment is."""
         found = self._combined(moment)
-        return np.real(found) if moment.hermitian else found
+        return np.real(found) if moment.hermitian and self._hermitian else found
 
     def _combined(self, moment: Moment) -> np.ndarray:
         p = moment.power or 0
         if p == 0 or moment.about == self._about:
             return self._values[moment.key()]
         if moment.about == "mean":
-            distance = -self._value(replace(moment, central=None, power=1))
+            distance = -self._value(replace(moment, central=None, power=1)) / self._trace[0]
         else:
             c = self._shift(moment)
             distance = c if moment.about == "zero" else -c
@@ -178,7 +197,7 @@ class Arithmetic:
         return total
 
     def _value(self, moment: Moment) -> np.ndarray:
-        return self._one if moment.power == 0 and moment.central is None else self._values[moment.key()]
+        return self._trace if moment.power == 0 and moment.central is None else self._values[moment.key()]
 
 
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:

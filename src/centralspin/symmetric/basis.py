@@ -38,7 +38,7 @@ class OperatorBasis:
     def __init__(self, dimension: int, mix: np.ndarray | None = None) -> None:
         self.dimension = dimension
         self.size = dimension**2
-        self._mix = mix
+        self.mix = mix
 
     @cached_property
     def elements(self) -> np.ndarray:
@@ -58,16 +58,16 @@ class OperatorBasis:
             diagonal = np.r_[np.ones(level), -level, np.zeros(d - level - 1)]
             elements[index] = np.diag(diagonal) / np.linalg.norm(diagonal) / np.sqrt(d)
             index += 1
-        if self._mix is not None:
-            elements[1:] = np.tensordot(self._mix.T, elements[1:], axes=1)
+        if self.mix is not None:
+            elements[1:] = np.tensordot(self.mix.T, elements[1:], axes=1)
         return elements
 
     @cached_property
     def duals(self) -> np.ndarray:
         """The operators f with Tr(f_i e_j) = δ_ij, f_0 the identity: d e_i where these are orthogonal."""
         duals = self.dimension * self.elements
-        if self._mix is not None:  # e = mixᵀ e', hence f = mix⁻¹ f' with f' = d e' = d mix⁻ᵀ e
-            duals[1:] = np.tensordot(np.linalg.inv(self._mix.T @ self._mix), duals[1:], axes=1)
+        if self.mix is not None:  # e = mixᵀ e', hence f = mix⁻¹ f' with f' = d e' = d mix⁻ᵀ e
+            duals[1:] = np.tensordot(np.linalg.inv(self.mix.T @ self.mix), duals[1:], axes=1)
         return duals
 
     def coordinates(self, operator: np.ndarray) -> np.ndarray:

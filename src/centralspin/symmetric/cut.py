@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,9 @@ LEAST_SLOPE = 0.05
 LARGEST_ACCIDENT = 2
 #: So many cuts may be degenerate or unstable, where a smaller one was not or a larger one may not be.
 FAILURES = 3
+#: A cut that is fixed below the first one is compared with one larger by so much: there one quantum more may show less
+#: than what is missing.
+FURTHER = 3
 #: The next cut aims at this part of the tolerance.
 AIM = 0.3
 #: The cut grows at most by these factors (and 4) after the first run and after the others: errors fall more and more
@@ -53,12 +57,15 @@ class Shape:
         The modes that readouts need.
     power : int
         Up to how many quanta they need.
+    start : callable, optional
+        From a cut to the occupations that the initial state has at it, all of which are kept.
     """
 
     weights: list[np.ndarray]
     sizes: list[float]
     needed: list[np.ndarray]
     power: int
+    start: Callable[[int], np.ndarray] | None = None
 
     @property
     def kept(self) -> np.ndarray:
@@ -67,28 +74,40 @@ class Shape:
 
     def sets(self, cut: int) -> tuple[np.ndarray, np.ndarray]:
         """The outer set, and which of its rows belong to the inner one; nothing is left out if they are the same."""
-        ones = [(w > 0).astype(int) for w in self.weights]
-        read = [(one * need).astype(int) for one, need in zip(ones, self.needed, strict=True)]
         parts = [box(self.weights, self.sizes, cut)]
-        heaviest = max((int(w.max(initial=0)) for w in self.weights), default=0)
-        for modes, quanta in ((ones, ALWAYS), (read, self.power)):
-            if heaviest * quanta > cut:  # otherwise they are in the box
-                parts.append(box(modes, self.sizes, quanta))
+        parts += [box(modes, self.sizes, quanta) for modes, quanta in self._beyond(cut)]
+        if self.start is not None:
+            parts.append(self.start(cut))
         class_of = np.repeat(np.arange(len(self.weights)), [len(w) for w in self.weights])
         return grown(union(parts), np.flatnonzero(self.kept), class_of, self.sizes)
 
     def count(self, cut: int) -> int:
-        """About how many states the outer set has; seldom more."""
-        kept = np.concatenate(self.weights)[self.kept].tolist()
-        inner = count_box(self.weights, self.sizes, cut)
-        modes = {w: kept.count(w) for w in set(kept)}
-        rim = sum(
-            modes[w] * (inner - (count_box(self.weights, self.sizes, cut - w) if w <= cut else 0))
-            for w in modes
-        )
-        wider = count_box(self.weights, self.sizes, cut + max(kept, default=0))
-        least = count_box([(w > 0).astype(int) for w in self.weights], self.sizes, ALWAYS + 1)
-        return max(min(inner + rim, wider), least)
+        """How many states the outer set has, counted without listing them.
+
+        A state belongs to the box with one quantum more if it does so after one of its heaviest quanta is taken away:
+        they are counted by what that quantum weighs. States that only the other parts hold are not told from those that
+        two of them hold, so that the number is up to three times too large at cuts at which they matter.
+        """
+        if self.start is not None:
+            return len(self.sets(cut)[0])
+        total = 1
+        for w in np.unique(np.concatenate(self.weights)[self.kept]).tolist():
+            up_to_it, below = ([np.where(v < end, v, 0) for v in self.weights] for end in (w + 1, w))
+            total += count_box(up_to_it, self.sizes, cut + w) - count_box(below, self.sizes, cut + w)
+        for modes, quanta in self._beyond(cut):
+            total += count_box(modes, self.sizes, quanta + 1)
+            for c, (v, of_class) in enumerate(zip(self.weights, modes, strict=True)):
+                others = int(np.count_nonzero(v)) - int(of_class.sum())  # one quantum in one of them
+                room = [size - (i == c) for i, size in enumerate(self.sizes)]
+                total += others * count_box(modes, room, quanta)
+        return total
+
+    def _beyond(self, cut: int) -> list[tuple[list[np.ndarray], int]]:
+        """Modes, each of weight 1, and up to how many quanta in them are kept where the box does not hold them all."""
+        ones = [(w > 0).astype(int) for w in self.weights]
+        read = [(one * need).astype(int) for one, need in zip(ones, self.needed, strict=True)]
+        heaviest = max((int(w.max(initial=0)) for w in self.weights), default=0)
+        return [(m, quanta) for m, quanta in ((ones, ALWAYS), (read, self.power)) if heaviest * quanta > cut]
 
 
 @dataclass(frozen=True)
@@ -103,11 +122,14 @@ class Outcome:
         The largest Σ |R_i| |v_i − v'_i| over all that is read: states v, v' of the two sets, readouts R. Unlike the
         difference of the values it does not vanish by accident.
     unknowns : int
+    end : object
+        The state at the end, to go on from.
     """
 
     values: np.ndarray
     difference: float
     unknowns: int
+    end: Any = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +144,7 @@ class Converged:
 
 def converge(
     shape: Shape,
-    run: Callable[[np.ndarray, np.ndarray], Outcome],
+    run: Callable[[int, np.ndarray, np.ndarray], Outcome],
     tolerance: float,
     share: float,
     first: int,
@@ -136,7 +158,7 @@ def converge(
     ----------
     shape : Shape
     run : callable
-        From the outer set and which of its states belong to the inner one to the outcome.
+        From the cut, the outer set, and which of its states belong to the inner one, to the outcome.
     tolerance : float
         What was asked for.
     share : float
@@ -167,7 +189,8 @@ def converge(
         outer, inner = shape.sets(cut)
         complete = bool(inner.all())
         try:
-            outcome = run(outer, inner)
+            outcome = run(cut, outer, inner)
+            complete = complete and outcome.difference == 0  # an initial state may be known at some cut only
         except (NotUniqueError, RoundOffError) as problem:  # perhaps by accident of a cut that is too small
             failures += 1
             degenerate = (
@@ -177,13 +200,22 @@ def converge(
                 raise
             cut = cut * 2 if not history else math.ceil(cut * GROWTH[1])
             continue
-        difference = 0.0 if complete else outcome.difference
-        difference = difference if math.isfinite(difference) else math.inf
+        difference = outcome.difference if math.isfinite(outcome.difference) else math.inf
         error = difference * lag(history, cut, difference)
+        if fixed is not None and fixed < first and not complete:
+            further = max(cut, ALWAYS) + FURTHER
+            if memory(further) <= memory_budget:
+                error = max(error, _seen_from(run(further, *shape.sets(further)), outcome))
         if complete or error <= share * tolerance or fixed is not None:
             return Converged(outcome, cut, error, complete)
         history.append((cut, error))
         cut = following(history, share * tolerance)
+
+
+def _seen_from(wider: Outcome, outcome: Outcome) -> float:
+    """The error of an outcome as one with a larger cut shows it."""
+    off = float(np.abs(wider.values - outcome.values).max(initial=0)) + wider.difference
+    return off if math.isfinite(off) else math.inf
 
 
 def lag(history: Sequence[tuple[int, float]], cut: int, difference: float) -> float:

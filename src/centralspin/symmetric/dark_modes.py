@@ -15,7 +15,7 @@ with :math:`\hat n_c = \sum_l b_l^† b_l`; the component n = 0, the trace over 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.linalg import block_diag, null_space, orth
@@ -35,10 +35,11 @@ NEGLIGIBLE = 1e-12
 
 
 def applies(compiled: Compiled) -> bool:
-    """Whether there are several classes, all large, without interactions, with reference states at rest."""
+    """Whether there are several classes, all large, with nothing but couplings, and reference states at rest."""
     sites = compiled.sites
     large = all(s.count >= SMALLEST_CLASS for s in sites)
     simple = not any(len(s.equation.interactions) for s in sites) and not compiled.moving
+    simple = simple and not compiled.problem.collective_jumps
     return len(sites) > 1 and large and simple
 
 
@@ -221,6 +222,11 @@ class RotatedGenerator:
                 bath[position[inside]] = row.toarray()[0, inside]
                 of_order.append(np.multiply.outer(bath, central).ravel())
         return [csr_matrix(np.array(of_order)) for of_order in found]
+
+    def collective(self, maps: Mapping[int, np.ndarray], scaling: float) -> csr_matrix:
+        """N^{−s} Σ_k M^{(k)} on the occupations, M by class."""
+        order = self._orders[0]
+        return sum((self.lift(M, index, scaling, order) for index, M in maps.items()), 0 * self.lift.one)
 
     def blocks(self) -> None:
         """No blocks of weakly connected states are known here."""

@@ -17,17 +17,19 @@ system, so that M creates no excitation out of the condensate: M_{i0} = 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix, eye_array, kron
 
 from .basis import ROUND_OFF, in_reference_basis, rounded
-from .lift import Bath, Lift
+from .jumps import dissipators
+from .lift import Bath, Lift, pair_factor
 from .modes import Pattern, coupling_matrices, local_matrices
 from .readout import Readout
 from .site import Compiled
-from .space import SymmetricSpace
+from .space import shared_space
 
 
 class Generator:
@@ -60,20 +62,22 @@ class Generator:
     ) -> None:
         self.compiled = compiled
         class_of = np.repeat(np.arange(len(patterns)), [len(p.weights) for p in patterns])
-        self.space = SymmetricSpace(occupations, class_of)
+        self.space = shared_space(occupations, class_of)
         self.size = self.space.size * compiled.basis.size
         self._patterns = patterns
         self._orders = list(orders)
-        self._lifts: dict[tuple[int, float, int | None, bool], Lift] = {}
+        self._dissipators = dissipators(compiled)
+        generic = compiled.generic() if self._dissipators else []
+        self._jumped = [dissipator.coefficients(generic) for dissipator in self._dissipators]
         self._assembled = [self._assemble(order) for order in self._orders]
         self._templates: list[tuple[csr_matrix, csr_matrix] | None] = [None] * len(self._orders)
 
     def _lift(self, site_class: int, scaling: float, order: int | None, growing: bool = False) -> Lift:
-        key = (site_class, scaling, order, growing)
-        if key not in self._lifts:
-            bath = Bath(self.compiled.problem.size, self.compiled.sites[site_class].share, order)
-            self._lifts[key] = Lift(self.space, bath, scaling, site_class, growing)
-        return self._lifts[key]
+        bath = Bath(self.compiled.problem.size, self.compiled.sites[site_class].share, order)
+        key = (bath, site_class, scaling, growing)
+        if key not in self.space.lifts:
+            self.space.lifts[key] = Lift(self.space, bath, scaling, site_class, growing)
+        return self.space.lifts[key]
 
     def _assemble(self, order: int | None) -> tuple[np.ndarray, ...]:
         """Rows, columns and amplitudes of all elements, and the number of the coefficient that multiplies each."""
@@ -94,8 +98,8 @@ class Generator:
                 )
             )
 
-        states, one = np.arange(self.space.size), np.arange(dc2)
-        identity = (one, one, np.ones(dc2))
+        states, basis = np.arange(self.space.size), np.arange(dc2)
+        identity = (basis, basis, np.ones(dc2))
         for matrix in compiled.central.matrices:
             if not order:  # the central Lindbladian does not depend on N
                 add(states, states, np.ones(len(states)), _elements(matrix))
@@ -110,19 +114,43 @@ class Generator:
                     lift = self._lift(index, compiled.problem.scaling, order)
                     add(*lift.element(int(to), int(source)), central)
                     number += 1
+        shares = [site.share for site in compiled.sites]
+        for dissipator, coefficients in zip(self._dissipators, self._jumped, strict=True):
+            for matrix, part in zip(dissipator.central, coefficients, strict=True):
+                central = _elements(matrix)
+                if part.growing:
+                    if order is None:
+                        add(states, states, np.ones(len(states)), central)
+                    number += 1
+                for scaling, matrices in ((0.0, part.local), (1.0, part.same)):
+                    for index, M in matrices.items():
+                        for to, source in zip(*np.nonzero(M), strict=True):
+                            add(*self._lift(index, scaling, order).element(int(to), int(source)), central)
+                            number += 1
+                for (one, other), T in part.pairs.items():
+                    for to, source, second, third in np.argwhere(T).tolist():
+                        hop = self.space.pair(((one, to), (other, second)), ((one, source), (other, third)))
+                        factor = pair_factor(compiled.problem.size, shares, order, hop.depleted)
+                        add(hop.rows, hop.columns, hop.amplitudes * factor, central)
+                        number += 1
         return *(np.concatenate(part) for part in zip(*parts, strict=True)), np.array(number)
 
-    def coefficients(self, references: Sequence[np.ndarray], time: float = 0.0) -> np.ndarray:
-        """The numbers that multiply the elements, around one reference state for every class."""
+    def coefficients(
+        self, references: Sequence[np.ndarray], value: Callable[[Callable[[float], float]], float]
+    ) -> np.ndarray:
+        """The numbers that multiply the elements, around one reference state for every class; `value` of a factor."""
         compiled = self.compiled
-        numbers = [np.array([1.0, *(f(time) for f in compiled.central.factors)])]
+        numbers = [np.array([1.0, *map(value, compiled.central.factors)])]
         for site, known, r in zip(compiled.sites, self._patterns, references, strict=True):
-            factors = [1.0, *(f(time) for f in site.equation.parts.factors)]
+            factors = [1.0, *map(value, site.equation.parts.factors)]
             numbers.append(np.tensordot(factors, local_matrices(site, r), axes=1)[known.local])
             if site.couplings:
                 M = coupling_matrices(site, r)
-                of_time = [f(time) if callable(f) else f for *_, f in site.couplings]
+                of_time = [value(f) if callable(f) else f for *_, f in site.couplings]
                 numbers += [f * M[a][known.coupled[a]] for a, f in enumerate(of_time)]
+        for dissipator, generic in zip(self._dissipators, self._jumped, strict=True):
+            for part, where in zip(dissipator.coefficients(references), generic, strict=True):
+                numbers.append(part.chosen(where, compiled.problem.size))
         return np.concatenate(numbers)
 
     def matrices(
@@ -132,7 +160,27 @@ class Generator:
 
         With `again` the pattern is sorted once and only the values change from call to call.
         """
-        coefficients = self.coefficients(references, time)
+        return self._filled(references, lambda f: f(time), again)
+
+    def driven(self, references: Sequence[np.ndarray]) -> list[tuple[Any, list[csr_matrix]]]:
+        """The generator taken apart: (None, what is constant), then every function of time with what it multiplies."""
+        constant = self._filled(references, lambda _: 0.0)
+        found: list[tuple[Any, list[csr_matrix]]] = [(None, constant)]
+        for function in self.compiled.problem.functions:
+            both = self._filled(references, lambda f, function=function: float(f is function))  # type: ignore[misc]
+            parts = [csr_matrix(one - other) for one, other in zip(both, constant, strict=True)]
+            for part in parts:
+                part.eliminate_zeros()
+            found.append((function, parts))
+        return found
+
+    def _filled(
+        self,
+        references: Sequence[np.ndarray],
+        value: Callable[[Callable[[float], float]], float],
+        again: bool = False,
+    ) -> list[csr_matrix]:
+        coefficients = self.coefficients(references, value)
         found = []
         for i, (rows, columns, amplitudes, numbers, count) in enumerate(self._assembled):
             if not again:
@@ -196,6 +244,13 @@ class Generator:
                 dense[i, position[inside]] = np.multiply.outer(bath[inside], central)
             found.append(csr_matrix(dense.reshape(len(of_order), self.size)))
         return found
+
+    def collective(self, maps: Mapping[int, np.ndarray], scaling: float) -> csr_matrix:
+        """N^{−s} Σ_k M^{(k)} on the occupations, M by class."""
+        return sum(
+            (self._lift(index, scaling, None)(M) for index, M in maps.items()),
+            csr_matrix((self.space.size,) * 2),
+        )
 
     def blocks(self) -> np.ndarray:
         """Labels of the weakly connected blocks: occupations of the modes that the coupling does not reach directly."""

@@ -8,12 +8,15 @@ the only places where N enters, and they can be expanded in :math:`N^{-1/2}`.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
 
 from ..errors import ArgumentError
+from ..problem.checks import integer, is_real, real_number, short, truth
 from .space import SymmetricSpace
 
 
@@ -34,6 +37,14 @@ class Bath:
     size: float
     share: float = 1.0
     order: int | None = None
+
+    def __post_init__(self) -> None:
+        if not (is_real(self.size) and self.size > 0):
+            raise ArgumentError("size", "be a positive number or math.inf", short(self.size))
+        if not (is_real(self.share) and 0 <= self.share <= 1):
+            raise ArgumentError("share", "be between 0 and 1", short(self.share))
+        if self.order is not None and not isinstance(self.order, int):
+            raise ArgumentError("order", "be an integer or None", short(self.order))
 
     def factor(self, depleted: np.ndarray, power: int, scaling: float) -> np.ndarray:
         r"""The factor :math:`N^{-z} (sN - k)^{p/2}` for k = `depleted` and p = `power`.
@@ -77,8 +88,14 @@ class Lift:
         site_class: int = 0,
         growing: bool = False,
     ) -> None:
-        self.space, self._bath, self._scaling, self._class = space, bath, scaling, site_class
-        self._limited = not growing and (bath.order is not None or bath.size == math.inf)
+        if not isinstance(space, SymmetricSpace):
+            raise ArgumentError("space", "be a SymmetricSpace", short(space))
+        if not isinstance(bath, Bath):
+            raise ArgumentError("bath", "be a Bath", short(bath))
+        self.space, self._bath, self._scaling = space, bath, real_number("scaling", scaling)
+        self._class = integer("site_class", site_class, maximum=space.excited.shape[1] - 1)
+        self._modes = 1 + int((space.class_of == self._class).sum())
+        self._limited = not truth("growing", growing) and (bath.order is not None or bath.size == math.inf)
         self._elements: dict[tuple[int, int], tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
     def element(self, to: int, source: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -104,6 +121,9 @@ class Lift:
         ArgumentError
             If N is infinite and the result would grow without bound.
         """
+        square = isinstance(M, np.ndarray) and M.shape == (self._modes, self._modes)
+        if not square or M.dtype.kind not in "iufc":
+            raise ArgumentError("M", f"be an array of {self._modes}×{self._modes} numbers", short(M))
         parts = [(self.element(int(i), int(j)), M[i, j]) for i, j in zip(*np.nonzero(M), strict=True)]
         size = self.space.size
         if not parts:
@@ -121,3 +141,37 @@ class Lift:
             rows, columns, values = self.element(int(to), int(source))
             np.add.at(total, columns, row[rows] * values * M[to, source])
         return total
+
+
+def pair_factor(
+    size: float, shares: Sequence[float], order: int | None, depleted: Sequence[tuple[int, np.ndarray]]
+) -> Any:
+    r"""The factor :math:`N^{-1} \prod_i \sqrt{s_i N - k_i}` of a pair of hops, or its coefficient of N^{−order/2}.
+
+    Parameters
+    ----------
+    size : float
+        N; at infinity what does not vanish is kept.
+    shares : sequence of float
+        Of the classes in N.
+    order : int or None
+    depleted : sequence of (class, k)
+    """
+    power = len(depleted)
+    root = math.prod(math.sqrt(shares[c]) for c, _ in depleted)
+    if order is None and size < math.inf:
+        factor: Any = float(size) ** (power / 2 - 1) * root
+        for c, k in depleted:
+            factor = factor * np.sqrt(np.maximum(1 - k / (shares[c] * float(size)), 0.0))
+        return factor
+    twice_l = (order or 0) + power - 2
+    if twice_l < 0 or twice_l % 2:
+        return 0.0
+    series: list[Any] = [1.0] + [0.0] * (twice_l // 2)
+    for c, k in depleted:  # √(1 − k/sN) = Σ binom(½, l) (−k/s)^l N^{−l}
+        terms = [
+            math.prod((0.5 - i) / (i + 1) for i in range(l)) * (-k / shares[c]) ** l
+            for l in range(len(series))
+        ]
+        series = [sum(series[i] * terms[l - i] for i in range(l + 1)) for l in range(len(series))]
+    return root * series[-1]

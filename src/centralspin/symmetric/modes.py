@@ -54,8 +54,12 @@ class Pattern:
     weights: np.ndarray
 
 
-def pattern(site: Site, scaling: float, at_limit: bool) -> Pattern:
-    """Find the matrix elements that are ever non-zero, at N = ∞ those that do not vanish, and weigh the modes."""
+def pattern(site: Site, scaling: float, at_limit: bool, before: np.ndarray | None = None) -> Pattern:
+    """Find the matrix elements that are ever non-zero, at N = ∞ those that do not vanish, and weigh the modes.
+
+    `before`, of the shape of `local`, says what else acts on the product of reference states: collective jumps,
+    or what acted on it beforehand.
+    """
     r = site.equation.generic()
     parts = local_matrices(site, r)
     local = (parts != 0).any(axis=0)
@@ -65,7 +69,8 @@ def pattern(site: Site, scaling: float, at_limit: bool) -> Pattern:
         coupled = coupled & (np.add.outer(condensed, condensed) >= scaling)  # the power of N of b_μ†b_ν
     exchange = rounded(in_reference_basis(site.equation.exchange, r)) != 0
     pairs = [rounded(P) != 0 for P in in_reference_basis(site.equation.interactions, r)]
-    reached, direct = reach(local, coupled.any(axis=0), pairs, exchange, at_limit)
+    exchanged = coupled.any(axis=0) if before is None else coupled.any(axis=0) | before
+    reached, direct = reach(local, exchanged, pairs, exchange, at_limit)
     rates = np.abs(parts).max(axis=0)[1:, 1:]
     return Pattern(local, coupled, weigh(reached, direct, rates, site.count))
 
@@ -78,7 +83,8 @@ def reach(
     Parameters
     ----------
     local, exchanged, exchange : ndarray of bool, shape (d², d²)
-        Where the site's own matrix, its couplings, and what interactions leave on a single site, are not zero.
+        Where the site's own matrix, its couplings and collective jumps, and what interactions leave on a single site,
+        are not zero.
     pairs : list of ndarray of bool, shape (2, d², d²)
         Where K and P of every interaction are not zero.
     at_limit : bool

@@ -19,12 +19,12 @@ SETTLED = 1e-2
 
 
 class Settling:
-    """Finds out, in a long evolution, that the state has become stationary."""
+    """Finds out, in a long evolution, that the state has become stationary; `keep` has the unknowns of every column."""
 
     def __init__(
-        self, L: Any, rows: Any, generator: Any, mask: np.ndarray, times: np.ndarray, tolerance: float
+        self, L: Any, rows: Any, generator: Any, keep: np.ndarray, times: np.ndarray, tolerance: float
     ) -> None:
-        self._L, self._rows, self._generator, self._mask = L, rows, generator, mask
+        self._L, self._rows, self._generator, self._keep = L, rows, generator, keep
         self._tolerance = tolerance
         self._span = float(times[-1])
         self._rest: np.ndarray | None = None
@@ -44,21 +44,26 @@ class Settling:
         return self._rest if distance <= SETTLED * self._tolerance else None
 
     def _stationary(self, V: np.ndarray) -> np.ndarray | None:
-        found = []
-        for column, keep in zip(V, masks(self._mask).T, strict=True):
-            index = np.flatnonzero(keep)
-            blocks = self._generator.blocks()
-            try:
-                solver = StationarySolver(
-                    self._L[index][:, index], np.eye(1, len(index))[0], 1e-3 * self._tolerance,
-                    blocks=None if blocks is None else blocks[index],
-                    readout=self._rows[:, index],
-                )  # fmt: skip
-                rest = np.zeros(len(keep))
-                rest[index] = solver.stationary(column[index])
-            except ConvergenceError:
-                return None
-            found.append(rest)
+        """Every column's: of its own trace, which is the first of its unknowns."""
+        found: list[np.ndarray] = []
+        solved: dict[bytes, np.ndarray] = {}
+        for column, keep in zip(V, self._keep.T, strict=True):
+            if keep.tobytes() not in solved:
+                index = np.flatnonzero(keep)
+                blocks = self._generator.blocks()
+                guess = column[index] / column[0] if column[0] else None
+                try:
+                    solver = StationarySolver(
+                        self._L[index][:, index], np.eye(1, len(index))[0], 1e-3 * self._tolerance,
+                        blocks=None if blocks is None else blocks[index],
+                        readout=self._rows[:, index],
+                    )  # fmt: skip
+                    rest = np.zeros(len(keep))
+                    rest[index] = solver.stationary(guess)
+                except ConvergenceError:
+                    return None
+                solved[keep.tobytes()] = rest
+            found.append(column[0] * solved[keep.tobytes()])
         return np.array(found)
 
 

@@ -90,6 +90,8 @@ class Equation:
         #: Pairs (−i[A, ·], ½{B, ·}), shape (pairs, 2, d², d²), and −i[h, ·] of the local Hamiltonian N_c h.
         self.interactions = np.array(pairs).reshape(-1, 2, basis.size, basis.size)
         self.exchange = basis.commutator(local)
+        #: Such pairs of the mean field of collective jumps.
+        self.feedback = np.zeros((0, 2, basis.size, basis.size))
         self.start = None if site.initial is None else basis.coordinates(site.initial).real[1:]
 
     def transform(self, mix: np.ndarray) -> None:
@@ -98,6 +100,7 @@ class Equation:
         self.parts.transform(to, back)
         self.interactions = to @ self.interactions @ back
         self.exchange = to @ self.exchange @ back
+        self.feedback = to @ self.feedback @ back
         if self.start is not None:
             self.start = to[1:, 1:] @ self.start
 
@@ -105,9 +108,12 @@ class Equation:
         """The time derivative of the Bloch vector of the reference state."""
         r1 = np.r_[1.0, r]
         moved = self.parts.at(time)[1:] @ r1
-        for commutator, half in self.interactions:
+        for commutator, half in self._mean_fields():
             moved = moved + commutator[1:] @ r1 * (half[0] @ r1)
         return np.asarray(moved)
+
+    def _mean_fields(self) -> np.ndarray:
+        return np.concatenate([self.interactions, self.feedback])
 
     def stationary(self) -> np.ndarray:
         """Bloch vector of the unique stationary state, or raise if there is none."""
@@ -127,7 +133,7 @@ class Equation:
     @property
     def rate(self) -> float:
         """The largest entry of the site's own matrices."""
-        return float(max(np.abs(self.parts.matrices).max(), np.abs(self.interactions).max(initial=0)))
+        return float(max(np.abs(self.parts.matrices).max(), np.abs(self._mean_fields()).max(initial=0)))
 
     @property
     def timed(self) -> bool:
@@ -150,7 +156,7 @@ class Equation:
         while True:
             r1 = np.r_[1.0, np.where(reached, values, 0.0)]
             changes = [part[1:] @ r1 for part in self.parts.matrices]
-            changes += [commutator[1:] @ r1 * (half[0] @ r1) for commutator, half in self.interactions]
+            changes += [commutator[1:] @ r1 * (half[0] @ r1) for commutator, half in self._mean_fields()]
             further = reached | (np.abs(changes) > NOTHING * self.rate).any(axis=0)
             if (further == reached).all():
                 return np.asarray(r1[1:])
@@ -215,6 +221,15 @@ class Compiled:
         self.basis = OperatorBasis(problem.central.dimension)
         self.central = lindbladian_parts(problem.central, self.basis)
         self.sites = [self._site(site) for site in problem.classes]
+        for jump, (A, by_class) in enumerate(problem.collective_jumps):
+            if self.follows(jump):
+                (site,), strength = self.sites, abs(alone(A)) ** 2
+                basis, (B1, B2) = site.basis, hermitian_parts(by_class[0])
+                pairs = [
+                    (strength * basis.commutator(B1), basis.anticommutator(B2) / 2),
+                    (-strength * basis.commutator(B2), basis.anticommutator(B1) / 2),
+                ]
+                site.equation.feedback = np.concatenate([site.equation.feedback, pairs])
 
     def _site(self, site: SiteClass) -> Site:
         basis = OperatorBasis(site.dimension)
@@ -231,6 +246,15 @@ class Compiled:
     def moving(self) -> bool:
         """Whether the generator changes in time, explicitly or with a reference state."""
         return not self.problem.constant or any(site.equation.moves() for site in self.sites)
+
+    def follows(self, jump: int) -> bool:
+        """Whether the reference state follows the mean field of a collective jump: one class, the sites alone."""
+        A, _ = self.problem.collective_jumps[jump]
+        return bool(alone(A)) and len(self.problem.classes) == 1 and not self.problem.at_rest
+
+    def generic(self) -> list[np.ndarray]:
+        """A Bloch vector for every class that vanishes only where it always does."""
+        return [site.equation.generic() for site in self.sites]
 
     def references(self) -> list[np.ndarray]:
         """The initial Bloch vector of every class."""
@@ -249,6 +273,12 @@ def change_of_basis(mix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     to, back = np.eye(size), np.eye(size)
     to[1:, 1:], back[1:, 1:] = np.linalg.inv(mix), mix
     return to, back
+
+
+def alone(A: np.ndarray) -> complex:
+    """The number a if an operator of the central system is a times the identity, otherwise 0."""
+    a = complex(np.trace(A)) / len(A)
+    return a if np.abs(A - a * np.eye(len(A))).max() <= NOTHING * np.abs(A).max() else 0.0
 
 
 def hermitian_parts(A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from scipy.linalg import null_space
 from scipy.sparse import bmat, csr_matrix, eye_array
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, ConvergenceError
 from ..numerics.stationary import NotUniqueError, StationarySolver
-from ..numerics.stepping import evolve_linear, integrate
+from ..numerics.stepping import EPSILON, evolve_driven, evolve_linear, integrate
 from ..problem.general import Problem, Task
 from ..problem.moments import Moment, Reading
-from . import dark_modes
+from . import dark_modes, jumps, neighbours
 from .cut import FIRST_CUT, Converged, Outcome, Shape, converge
 from .generator import Generator
 from .modes import align, pattern
@@ -24,6 +26,7 @@ from .readout import Readout
 from .settling import Settling, columns, masks
 from .site import NOTHING, Compiled, Equation
 from .space import SymmetricSpace, count_box
+from .state import Held, reached
 
 ABOUT = "reference"
 OPTIONS = frozenset({"cut", "memory_budget", "t_stops"})
@@ -44,14 +47,20 @@ LARGEST_DENSE = 1500
 
 
 def refuses(task: Task) -> ArgumentError | None:
-    """Nothing but a stationary state of what does not stand still is refused."""
+    """A stationary state of what does not stand still is refused, and collective jumps that have no limit N = ∞."""
+    problem = task.problem
+    if (
+        problem.size == math.inf
+        and problem.collective_jumps
+        and jumps.unbounded(as_written(problem, task.times is None))
+    ):
+        must = "have ⟨B⟩ = 0 in the state of the sites where the limit N = ∞ is meant (but for A = None and one class)"
+        return ArgumentError("collective_jumps", must, "one with ⟨B⟩ ≠ 0")
     if task.times is not None:
         return None
-    if not task.problem.constant:
-        return ArgumentError(
-            "rates", "be constant in time where a stationary state is asked for", "a function of time"
-        )
-    if any(site.equation.moves() for site in Compiled(task.problem.stationary()).sites):
+    if error := task.problem.never_rests():
+        return error
+    if any(site.equation.moves() for site in as_written(task.problem, True).sites):
         return ArgumentError(
             "interactions",
             "leave the stationary state of the sites alone where one is asked for",
@@ -62,31 +71,63 @@ def refuses(task: Task) -> ArgumentError | None:
 
 def run(task: Task) -> Reading:
     """Moments in time or at stationarity."""
-    values, details, error = Solver(task).solve()
-    return Reading(values[0], error, details)
+    solver = Solver(task)
+    values, details, error = solver.solve()
+    return Reading(values[0], error, details, solver.end)
 
 
 class Solver:
-    """One task, solved for values (orders = (None,)) or for coefficients in N^{−1/2} (orders = (0, 1, …, l))."""
+    """One task, solved for values (orders = (None,)) or for coefficients in N^{−1/2} (orders = (0, 1, …, l)).
 
-    def __init__(self, task: Task, orders: Sequence[int | None] = (None,)) -> None:
-        self.task, self.orders = task, tuple(orders)
+    `factors` are what multiplies the initial state, see `response`.
+    """
+
+    #: Whether the columns of `start` are real and imaginary parts by turns.
+    complex = False
+
+    def __init__(
+        self, task: Task, orders: Sequence[int | None] = (None,), factors: Sequence[Moment | None] = ()
+    ) -> None:
+        self.task, self.orders, self.cut = task, tuple(orders), 0
+        start: Held | None = task.start
         problem = task.problem if task.times is not None else task.problem.stationary()
-        self.compiled = compile_problem(problem)
+        self.compiled = compile_problem(problem, None if start is None else start.mixes)
+        if start is not None:
+            for site, r in zip(self.compiled.sites, start.references, strict=True):
+                site.equation.start = r  # without the round-off of a way through density matrices
         self.references = self.compiled.references()
         at_limit = problem.size == math.inf and self.orders == (None,)
-        self.patterns = [pattern(site, problem.scaling, at_limit) for site in self.compiled.sites]
-        self.rotated = dark_modes.applies(self.compiled)
+        before = reached(self.compiled, factors)
+        self.rotated = dark_modes.applies(self.compiled) and not any(matrix.any() for matrix in before)
+        if start is not None:
+            self.rotated = self.rotated and start.modes is not None
+            before = (
+                [a | b for a, b in zip(before, start.seeds(), strict=True)] if start.modes is None else before
+            )
+        self.patterns = [
+            pattern(site, problem.scaling, at_limit, by | jumps.exchanged(self.compiled, c, at_limit))
+            for c, (site, by) in enumerate(zip(self.compiled.sites, before, strict=True))
+        ]
         self._last: tuple[SymmetricSpace, np.ndarray] | None = None
         self._scales: np.ndarray | None = None
         self.readout = Readout(self.compiled, task.moments, self.orders)
+        occupied = None if start is None else self._occupied
         if self.rotated:
             self._modes, rotated = dark_modes.rotation(self.compiled, self.patterns, at_limit)
             power = max((m.power or 0 for m in task.moments), default=0)
-            self.shape = Shape([rotated], [math.inf], [rotated > 0], power)
+            self.shape = Shape([rotated], [math.inf], [rotated > 0], power, occupied)
         else:
             weights = [p.weights for p in self.patterns]
-            self.shape = Shape(weights, [s.count for s in self.compiled.sites], *self._needed())
+            self.shape = Shape(weights, [s.count for s in self.compiled.sites], *self._needed(), occupied)
+        if (start is not None and (start.modes is not None) != self.rotated) or (
+            self.rotated and start is not None and not np.allclose(self._modes, np.asarray(start.modes))
+        ):
+            raise ArgumentError(
+                "initial",
+                "be continued with the couplings it was made with, and without collective operators in `correlation`, "
+                f"where there are several classes of at least {dark_modes.SMALLEST_CLASS} sites",
+                "continued with others",
+            )
 
     def _needed(self) -> tuple[list[np.ndarray], int]:
         """Which modes the readouts reach, and up to how many quanta."""
@@ -122,6 +163,10 @@ class Solver:
             total += float((known.local * share).sum())
             for (C, *_), coupled in zip(site.couplings, known.coupled, strict=True):
                 total += float((coupled * share).sum()) * np.count_nonzero(C) / size
+        generic = compiled.generic() if compiled.problem.collective_jumps else []
+        for dissipator in jumps.dissipators(compiled):
+            for operation, of in zip(dissipator.central, dissipator.coefficients(generic), strict=True):
+                total += of.entries() * np.count_nonzero(operation) / size
         return total
 
     def solve(self) -> tuple[np.ndarray, dict[str, Any], float]:
@@ -134,13 +179,22 @@ class Solver:
             return self.shape.count(cut) * compiled.basis.size * of_unknown * len(self.orders)
 
         first, fixed = FIRST_CUT[regime], task.options.get("cut")
+        first = first if task.start is None else max(first, task.start.cut)
         if task.times is None and fixed is not None and fixed > first:
             self._stationary(*self.shape.sets(first))  # small enough to establish that the state is unique
         step: Callable[[np.ndarray, np.ndarray], Outcome]
-        step = self._stationary if task.times is None else self._moving if compiled.moving else self._steady
+        step = self._steady if task.times is not None else self._stationary
+        if task.times is not None and compiled.moving:
+            at_rest = not any(site.equation.moves() for site in compiled.sites)
+            step = self._driven if at_rest else self._moving
+
+        def run(cut: int, outer: np.ndarray, inner: np.ndarray) -> Outcome:
+            self.cut = cut
+            return step(outer, inner)
+
         found: Converged = converge(
             self.shape,
-            step,
+            run,
             task.tolerance,
             1 - INTEGRATION,
             first,
@@ -148,6 +202,7 @@ class Solver:
             memory,
             task.options.get("memory_budget", MEMORY_BUDGET),
         )
+        self.end = found.outcome.end
         details = {
             "cut": found.cut,
             "unknowns": found.outcome.unknowns,
@@ -155,7 +210,8 @@ class Solver:
             "exact": found.complete,
         }
         values = np.array(np.split(found.outcome.values, len(self.orders), axis=-1))
-        return values, details, found.error + INTEGRATION * task.tolerance
+        before = 0.0 if task.start is None else task.start.integration
+        return values, details, found.error + INTEGRATION * task.tolerance + before
 
     def _prepared(self, outer: np.ndarray, inner: np.ndarray) -> tuple[Any, np.ndarray]:
         """The generator on the outer set, and which unknowns of all orders belong to the inner one."""
@@ -163,20 +219,54 @@ class Solver:
         mask = np.tile(np.repeat(inner, self.compiled.basis.size), len(self.orders))
         return generator, mask
 
-    @staticmethod
-    def _outcome(states: np.ndarray, rows: np.ndarray, unknowns: int) -> Outcome:
-        """From states of the two sets, shape (…, components, 2 or 1 if they are the same), and readouts."""
+    def _outcome(
+        self, states: np.ndarray, rows: np.ndarray, unknowns: int, end: tuple[Any, ...] | None = None
+    ) -> Outcome:
+        """From states, shape (…, components, columns), and readouts; `end` is the last state as `_held` takes it."""
+        if self.complex:
+            states = states[..., ::2] + 1j * states[..., 1::2]
         values = np.einsum("...ri,...i->...r", rows, states[..., 0])
         change = np.einsum("...ri,...i->...r", np.abs(rows), np.abs(states[..., 0] - states[..., -1]))
-        return Outcome(values, float(change.max(initial=0)), unknowns)
+        return Outcome(values, float(change.max(initial=0)), unknowns, end and self._held(*end))
+
+    def _held(
+        self, generator: Any, V: np.ndarray, mask: np.ndarray, references: list[np.ndarray]
+    ) -> Held | None:
+        """The state that can be continued from, where there is one."""
+        if self.orders != (None,) or self.complex:
+            return None
+        task = self.task
+        before = 0.0 if task.start is None else task.start.integration
+        return Held(
+            generator.space.occupations, mask[:: self.compiled.basis.size],
+            V.reshape(generator.space.size, self.compiled.basis.size, -1)[..., [0, -1]], self.cut, references,
+            [site.count for site in self.compiled.sites], [site.basis.mix for site in self.compiled.sites],
+            self._modes if self.rotated else None, replace(task, progress=None),
+            before + INTEGRATION * task.tolerance,
+        )  # fmt: skip
 
     def _steady(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
         """Evolve with a generator that does not change in time."""
         assert self.task.times is not None
         generator, mask = self._prepared(outer, inner)
-        start = np.zeros((len(mask), columns(mask)))
-        start[: generator.size] = generator.initial()[:, None]
-        return self._constant(generator, mask, start, self.task.times, self.references)
+        return self._constant(generator, mask, self.start(generator, mask), self.task.times, self.references)
+
+    def start(self, generator: Any, mask: np.ndarray) -> np.ndarray:
+        """The initial state, shape (unknowns of all orders, columns): for every set its real and its imaginary part."""
+        held = self.task.start
+        if held is None:
+            start = np.zeros((len(mask), columns(mask)))
+            start[: generator.size] = generator.initial()[:, None]
+            return start
+        held = at_cut(held, self.cut)
+        vectors = np.zeros((generator.space.size, self.compiled.basis.size, 2))
+        vectors[generator.space.find(held.occupations)] = held.vectors
+        return vectors.reshape(len(mask), 2)[:, : columns(mask) if held.exact else 2]
+
+    def _occupied(self, cut: int) -> np.ndarray:
+        """The inner set of the initial state at a cut."""
+        held = at_cut(self.task.start, cut)
+        return held.occupations[held.inner]
 
     def _constant(
         self,
@@ -191,13 +281,45 @@ class Solver:
         L = rescaled(triangular(generator.matrices(references)), sizes)
         rows, tolerance = self._scaled_rows(triangular(generator.rows(self.readout, references)), sizes)
         used = np.unique(rows.indices)
-        states, end = evolve_linear(
-            L, start / sizes[:, None], times, eye_array(len(start), format="csr")[used], tolerance, masks(mask),
-            Settling(L, rows, generator, mask, times, tolerance / INTEGRATION) if len(self.orders) == 1 else None,
-            task.progress,
+        keep = self._masks(mask, start)
+        settling = Settling(L, rows, generator, keep, times, tolerance / INTEGRATION)
+        states, V = evolve_linear(
+            L, start / sizes[:, None], times, eye_array(len(start), format="csr")[used], tolerance,
+            keep, settling if len(self.orders) == 1 else None, task.progress, strict=len(self.orders) == 1,
         )  # fmt: skip
-        self._keep(generator, end[:, 0] * sizes)
-        return self._outcome(states, rows[:, used].toarray(), generator.size)
+        V = V * sizes[:, None]
+        self._keep(generator, V[:, 0])
+        if len(self.orders) > 1 and EPSILON * (size := float(np.abs(V).max())) > task.tolerance:
+            raise ConvergenceError(
+                f"The coefficients are made of numbers up to {size:.2g}, whose round-off may exceed the tolerance "
+                f"{task.tolerance:g}: nothing damps what they add up. A tolerance of {2 * EPSILON * size:.1g} will do."
+            )
+        return self._outcome(
+            states, rows[:, used].toarray(), generator.size, (generator, V, mask, references)
+        )
+
+    def _masks(self, mask: np.ndarray, start: np.ndarray) -> np.ndarray:
+        """Which unknowns every column of `start` has."""
+        sets = masks(mask)
+        return np.repeat(sets, start.shape[1] // sets.shape[1], axis=1)
+
+    def _driven(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
+        """Evolve around sites at rest with factors that change in time."""
+        task = self.task
+        assert task.times is not None
+        generator, mask = self._prepared(outer, inner)
+        start = self.start(generator, mask)
+        (_, constant), *moving = generator.driven(self.references)
+        rows = triangular(generator.rows(self.readout, self.references))
+        used = np.unique(rows.indices)
+        states, V = evolve_driven(
+            triangular(constant), [(f, triangular(L)) for f, L in moving], start, task.times,
+            eye_array(len(start), format="csr")[used], INTEGRATION * task.tolerance, self._masks(mask, start),
+            task.options.get("t_stops", ()), task.progress,
+        )  # fmt: skip
+        return self._outcome(
+            states, rows[:, used].toarray(), generator.size, (generator, V, mask, self.references)
+        )
 
     def _sizes(self, generator: Any) -> np.ndarray:
         r"""How large the unknowns are expected to be: :math:`\prod_i α_i^{n_i}`, with α_i from the cut before.
@@ -237,8 +359,10 @@ class Solver:
         assert task.times is not None
         generator, mask = self._prepared(outer, inner)
         n = generator.size * len(self.orders)
-        ends = np.cumsum([columns(mask) * n, *(len(r) for r in self.references)])[:-1]
-        keep, c = masks(mask), columns(mask)
+        start, rest = self.start(generator, mask), self.rest()
+        keep = self._masks(mask, start)
+        c = keep.shape[1]
+        ends = np.cumsum([c * n, *(len(r) for r in self.references)])[:-1]
 
         def derivative(time: float, y: np.ndarray) -> np.ndarray:
             state, *references = np.split(y, ends)
@@ -250,11 +374,8 @@ class Solver:
             changed = np.concatenate([sum(L[l - i] @ v[i] for i in range(l + 1)) for l in range(len(L))])
             return np.concatenate([(keep * changed).ravel(), *moved])
 
-        start = np.zeros((n, c))
-        start[: generator.size] = generator.initial()[:, None]
-        rest = self.rest()
         early, late = task.times[task.times <= rest], task.times[task.times > rest]
-        factors = self.factors()
+        factors = task.problem.functions
         states = integrate(
             derivative, np.concatenate([start.ravel(), *self.references]), np.r_[early, rest] if len(late) else early,
             task.tolerance, timed=bool(factors), factors=factors, t_stops=task.options.get("t_stops", ()),
@@ -266,16 +387,18 @@ class Solver:
             rows = triangular(generator.rows(self.readout, references))
             used = np.unique(rows.indices)
             outcomes.append(self._outcome(state.reshape(n, c)[used], rows[:, used].toarray(), generator.size))
+        state, *references = np.split(states[-1], ends)
+        end = self._held(generator, state.reshape(n, c), mask, references)
         if len(late):  # nothing but the state changes any more
-            state, *references = np.split(states[-1], ends)
             outcomes.append(self._constant(generator, mask, state.reshape(n, c), late - rest, references))
+            end = outcomes[-1].end
         values = np.concatenate([np.atleast_2d(outcome.values) for outcome in outcomes])
-        return Outcome(values, max(outcome.difference for outcome in outcomes), generator.size)
+        return Outcome(values, max(outcome.difference for outcome in outcomes), generator.size, end)
 
     def rest(self) -> float:
         """When the reference states stand still; never where something changes in time explicitly."""
         equations = [site.equation for site in self.compiled.sites if site.equation.moves()]
-        if self.factors() or self.task.times is None or not len(self.task.times):
+        if self.task.problem.functions or self.task.times is None or not len(self.task.times):
             return math.inf
         span, time = float(self.task.times[-1]), 1 / max(equation.rate for equation in equations)
         while (time := 2 * time) < span / 2:
@@ -283,52 +406,71 @@ class Solver:
                 return time
         return math.inf
 
-    def factors(self) -> list[Callable[[float], float]]:
-        """All functions of time in the problem."""
-        compiled = self.compiled
-        found = list(compiled.central.factors)
-        for site in compiled.sites:
-            found += site.equation.parts.factors
-            found += [factor for *_, factor in site.couplings if callable(factor)]
-        return found
-
     def _stationary(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
-        """The stationary state, and its coefficients: L_0 v_l = −Σ_{i<l} L_{l−i} v_i, without trace."""
-        task = self.task
+        """The stationary state, or its coefficients."""
         generator, mask = self._prepared(outer, inner)
+        rows = triangular(generator.rows(self.readout, self.references))
+        V = self.rest_state(generator, mask, rows)
+        used = np.unique(rows.indices)
+        return self._outcome(
+            V[used], rows[:, used].toarray(), generator.size, (generator, V, mask, self.references)
+        )
+
+    def rest_state(self, generator: Any, mask: np.ndarray, rows: csr_matrix) -> np.ndarray:
+        """Stationary states by set, as columns; coefficients obey L_0 v_l = −Σ_{i<l} L_{l−i} v_i, without trace."""
+        task = self.task
         sizes = self._sizes(generator)
         of_one = sizes[: generator.size]
         matrices = [rescaled(matrix, of_one) for matrix in generator.matrices(self.references)]
-        rows, tolerance = self._scaled_rows(triangular(generator.rows(self.readout, self.references)), sizes)
+        rows, tolerance = self._scaled_rows(rows, sizes)
         found: list[np.ndarray] = []
         one_order = mask[: generator.size]
         for keep in masks(one_order).T:
             index = np.flatnonzero(keep)
             whole = len(index) == generator.size
             L = matrices if whole else [matrix[index][:, index] for matrix in matrices]
+            known = self._from_neighbour(generator, index, L, rows, of_one, tolerance)
+            if known is not None:
+                found.append(known)
+                continue
             blocks = generator.blocks()
             guess = found[0][: generator.size] if found else self._guess(generator, of_one)
+            part = DIFFERENCE if found else 0.0
             try:
                 solver = StationarySolver(
                     L[0], np.eye(1, len(index))[0], tolerance, blocks=None if blocks is None else blocks[index],
                     slowest=self.slowest(), readout=rows[: len(task.moments), : generator.size][:, index],
                     progress=task.progress,
                 )  # fmt: skip
-                states = [
-                    solver.stationary(None if guess is None else guess[index], DIFFERENCE if found else 0.0)
-                ]
+                states = [solver.stationary(None if guess is None else guess[index], part)]
             except NotUniqueError as error:
                 raise NotUniqueError(f"{error} {self.conserved(L[0])}".strip()) from None
             for l in range(1, len(self.orders)):
                 source = -sum(L[l - i] @ states[i] for i in range(l))
-                near = found[0][l * generator.size :][index] if found else None
-                states.append(solver.solve(source, 0.0, near, DIFFERENCE if found else 0.0))
+                near = found[0][l * generator.size :][: generator.size][index] if found else None
+                states.append(solver.solve(source, 0.0, near, part))
             full = np.zeros((len(states), generator.size))
             full[:, index] = states
             found.append(full.ravel())
         self._keep(generator, found[0] * sizes)
-        used = np.unique(rows.indices)
-        return self._outcome(np.column_stack(found)[used], rows[:, used].toarray(), generator.size)
+        return np.column_stack(found) * sizes[:, None]
+
+    def _from_neighbour(
+        self, generator: Any, index: np.ndarray, L: Sequence[csr_matrix], rows: csr_matrix, sizes: np.ndarray,
+        tolerance: float,
+    ) -> np.ndarray | None:  # fmt: skip
+        """The stationary state on part of the unknowns, where that of a problem nearby is known, see `neighbours`."""
+        known = neighbours.current()
+        if known is None or len(L) > 1:
+            return None
+        occupations = generator.space.occupations
+        key = hash((occupations.tobytes(), occupations.shape, index.tobytes(), sizes.tobytes()))
+        v = known.stationary(key, L[0], rows[:, index], tolerance)
+        if v is None:
+            return None
+        full = np.zeros(generator.size)
+        full[index] = v
+        return full
 
     def _guess(self, generator: Any, sizes: np.ndarray) -> np.ndarray | None:
         """A guess at the scaled stationary state: that at the cut before."""
@@ -369,12 +511,36 @@ class Solver:
         return min(rates, default=1.0)
 
 
-def compile_problem(problem: Problem) -> Compiled:
-    """Write a problem as matrices, with modes chosen so that few of them are exchanged with a condensate."""
+def at_cut(held: Held, cut: int) -> Held:
+    """The state at a cut at least as large, made again if need be."""
+    held = max([held, *held.better], key=lambda known: known.cut)
+    if held.cut >= cut or held.exact:
+        return held
+    task = replace(held.task, options={**held.task.options, "cut": cut, "memory_budget": math.inf})
+    solver = Solver(task)
+    solver.solve()
+    made = solver.end
+    assert made is not None
+    made = made if held.product is None else made.multiplied(held.product)
+    held.better[:] = [made]
+    return made
+
+
+def compile_problem(problem: Problem, mixes: Sequence[np.ndarray | None] | None = None) -> Compiled:
+    """Write a problem as matrices, with modes chosen so that few of them are exchanged with a condensate, or given."""
     compiled = Compiled(problem)
-    for site in compiled.sites:
-        align(site)
+    for index, site in enumerate(compiled.sites):
+        if mixes is None:
+            align(site)
+        elif (mix := mixes[index]) is not None:
+            site.transform(mix)
     return compiled
+
+
+@functools.lru_cache(maxsize=4)
+def as_written(problem: Problem, stationary: bool) -> Compiled:
+    """A problem, or that with its sites at rest, as matrices in the basis of `OperatorBasis`; not to be changed."""
+    return Compiled(problem.stationary() if stationary else problem)
 
 
 def still(equation: Equation, r: np.ndarray) -> bool:
@@ -401,7 +567,7 @@ def triangular(blocks: list[csr_matrix]) -> csr_matrix:
 
 def shift(problem: Problem, times: np.ndarray | None, orders: Sequence[int | None], t_stops: Any = ()) -> Any:
     r"""From a moment to :math:`N^{-s} \sum_k ⟨B^{(k)}⟩` in the reference states, as a series, shape (orders, times)."""
-    compiled = Compiled(problem if times is not None else problem.stationary())
+    compiled = as_written(problem, times is None)
     when = np.zeros(1) if times is None else times
     states = [site.equation.at(when, t_stops) for site in compiled.sites]
 

@@ -20,6 +20,13 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ArgumentError
+from ..problem.checks import integer_array
+
+#: How many sets of occupations are kept with their hops, and how large they may be.
+SHARED, LARGEST_SHARED = 8, 5000
+_SHARED: dict[Any, SymmetricSpace] = {}
+
 
 @dataclass(frozen=True)
 class Hop:
@@ -35,6 +42,23 @@ class Hop:
     amplitudes: np.ndarray
     depleted: np.ndarray
     condensate: int
+
+
+@dataclass(frozen=True)
+class PairHop:
+    """Matrix elements of b_μ†b_α†b_νb_β, without their condensate factors.
+
+    `depleted` has (c, k) for every condensate operator, whose factor is √(N_c − k).
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    amplitudes: np.ndarray
+    depleted: list[tuple[int, np.ndarray]]
+
+
+#: A class of sites and one of its modes, 0 being the condensate.
+Mode = tuple[int, int]
 
 
 class SymmetricSpace:
@@ -54,8 +78,12 @@ class SymmetricSpace:
     """
 
     def __init__(self, occupations: np.ndarray, class_of: Any) -> None:
-        n = np.asarray(occupations, dtype=np.int64)
-        self.class_of = np.asarray(class_of, dtype=np.intp)
+        n = integer_array("occupations", occupations, 2).astype(np.int64)
+        self.class_of = integer_array("class_of", class_of, 1).astype(np.intp)
+        if len(self.class_of) != n.shape[1] or self.class_of.max(initial=0) > n.shape[1]:
+            raise ArgumentError(
+                "class_of", f"name the class of each of {n.shape[1]} modes", f"of {len(self.class_of)}"
+            )
         self._keys, self._strides = keys_of(n)
         self._radix = n.max(axis=0, initial=0) + 2
         self.occupations = n
@@ -66,6 +94,8 @@ class SymmetricSpace:
             [self.occupations[:, self.class_of == c].sum(axis=1) for c in range(classes)], axis=1
         )
         self._hops: dict[tuple[int, int, int], Hop] = {}
+        #: What others have made of the hops, kept as long as the space is.
+        self.lifts: dict[Any, Any] = {}
 
     def find(self, occupations: np.ndarray) -> np.ndarray:
         """Indices of the given occupations, −1 for those that are not in the set."""
@@ -105,6 +135,44 @@ class SymmetricSpace:
         taken = depleted[columns] - (0 if to else 1)
         return Hop(rows, columns, np.sqrt(squared[columns]), taken, 0 if to and source else 1)
 
+    def pair(self, to: Sequence[Mode], source: Sequence[Mode]) -> PairHop:
+        """Matrix elements of b_μ†b_α†b_νb_β, the modes being given with their classes."""
+        n, states = self.occupations, np.arange(self.size)
+        squared, change = np.ones(self.size, dtype=np.int64), 0
+        moved: dict[int, int] = {}  # by how much a mode's occupation has changed so far
+        taken = dict.fromkeys(range(self.excited.shape[1]), 0)
+        depleted: list[tuple[int, np.ndarray]] = []
+        for modes, step in ((source, -1), (to, 1)):
+            for site_class, mode in modes:
+                if not mode:  # b_0 acts on n_0, b_0† makes n_0 + 1
+                    depleted.append(
+                        (site_class, self.excited[:, site_class] - taken[site_class] - (step > 0))
+                    )
+                    taken[site_class] += step
+                    continue
+                place = int(np.flatnonzero(self.class_of == site_class)[mode - 1])
+                squared = squared * (n[:, place] + moved.get(place, 0) + (step > 0))
+                moved[place] = moved.get(place, 0) + step
+                change += step * int(self._strides[place])
+        columns = states[squared > 0]
+        keys = self._keys[columns] + change
+        rows = np.minimum(np.searchsorted(self._keys, keys), self.size - 1)
+        inside = self._keys[rows] == keys
+        rows, columns = rows[inside], columns[inside]
+        return PairHop(rows, columns, np.sqrt(squared[columns]), [(c, d[columns]) for c, d in depleted])
+
+
+def shared_space(occupations: np.ndarray, class_of: Any) -> SymmetricSpace:
+    """A space with its hops, which problems of one shape share: those of the last few sets are kept."""
+    if len(occupations) > LARGEST_SHARED:
+        return SymmetricSpace(occupations, class_of)
+    key = (occupations.shape, occupations.tobytes(), tuple(np.asarray(class_of).tolist()))
+    space = _SHARED.pop(key, None) or SymmetricSpace(occupations, class_of)
+    _SHARED[key] = space  # the last one that was used is the last one to be dropped
+    while len(_SHARED) > SHARED:
+        _SHARED.pop(next(iter(_SHARED)), None)
+    return space
+
 
 def box(weights: Sequence[Any], sizes: Sequence[float], cut: float) -> np.ndarray:
     """All occupations with Σ w_i n_i ≤ `cut` and |n| of every class at most its size; weight 0 leaves a mode out.
@@ -137,14 +205,20 @@ def box(weights: Sequence[Any], sizes: Sequence[float], cut: float) -> np.ndarra
 
 def count_box(weights: Sequence[Any], sizes: Sequence[float], cut: int) -> int:
     """The number of states of `box`, counted without listing them."""
-    total = np.eye(1, cut + 1)[0]
+    total = np.eye(1, cut + 1)[0]  # by weighted occupation
     for of_class, size in zip(weights, sizes, strict=True):
-        ways = np.zeros((int(min(size, cut)) + 1, cut + 1))  # by occupation and weighted occupation
-        ways[0, 0] = 1
-        for weight in (w for w in of_class if 0 < w <= cut):
-            for occupation in range(1, len(ways)):
-                ways[occupation, weight:] += ways[occupation - 1, : cut + 1 - weight]
-        total = np.convolve(total, ways.sum(axis=0))[: cut + 1]
+        kept = [int(weight) for weight in of_class if 0 < weight <= cut]
+        if kept and size * min(kept) < cut:
+            ways = np.zeros((int(size) + 1, cut + 1))  # by occupation and weighted occupation
+            ways[0] = total
+            for weight in kept:
+                for occupation in range(1, len(ways)):
+                    ways[occupation, weight:] += ways[occupation - 1, : cut + 1 - weight]
+            total = ways.sum(axis=0)
+        else:  # the class is never full
+            for weight in kept:
+                for rest in range(weight):
+                    total[rest::weight] = np.cumsum(total[rest::weight])
     return int(total.sum())
 
 

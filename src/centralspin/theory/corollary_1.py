@@ -12,18 +12,49 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import qutip
 from scipy.sparse import block_array, csr_matrix, eye_array, kron
 
 from ..errors import ArgumentError
 from ..methods.spin_boson import operators, thermal_state
 from ..numerics.stepping import evolve_linear
-from ..problem.central_spin import SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
-from ..problem.checks import increasing_times
-from .theorem_1 import CENTRAL, BathSuperoperators, Exponents, word
+from ..optional import qutip
+from ..problem.central_spin import SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel, paper_model
+from ..problem.checks import (
+    checked,
+    complex_array,
+    integer,
+    number,
+    optional,
+    output_times,
+    sequence,
+    short,
+    whole,
+)
+from .theorem_1 import CENTRAL, LARGEST_CUT, LARGEST_ORDER, BathSuperoperators, Exponents, word
 
 #: A monomial τ_{μ1} a†^{μ2} a^{μ3} m_z^{μ4} as (μ1, μ2, μ3, μ4), τ_0 = 1.
 Monomial = tuple[int, int, int, int]
+#: Applications of L, Fock states, and the exponents of a monomial, for which memory and digits last.
+LARGEST_COUNT, LARGEST_LEVELS, LARGEST_EXPONENT = 100, 400, 40
+
+
+def monomial_rule(name: str, value: Any) -> Monomial:
+    """Return `value` as a monomial."""
+    try:
+        axis, *rest = (integer(name, k, maximum=LARGEST_EXPONENT) for k in sequence(name, value))
+        raising, lowering, average = rest
+        if axis > 3:
+            raise ValueError
+    except (ArgumentError, ValueError, TypeError):
+        must = f"be (τ index 0–3, μ2, μ3, μ4) with exponents from 0 to {LARGEST_EXPONENT}"
+        raise ArgumentError(name, must, short(value)) from None
+    return axis, raising, lowering, average
+
+
+def _monomials(name: str, value: Any) -> list[Monomial]:
+    if not isinstance(value, (list, tuple)) or not value:
+        raise ArgumentError(name, "be a list of monomials", short(value))
+    return [monomial_rule(f"{name}[{i}]", mu) for i, mu in enumerate(value)]
 
 
 class _Dynamics:
@@ -39,19 +70,28 @@ class _Dynamics:
         """Return the rows X ↦ Tr(P^μ X), one per monomial."""
         raise NotImplementedError
 
+    @checked(mus=_monomials, times=output_times, tolerance=number(0, 1))
     def elements(
         self, start: np.ndarray, mus: Sequence[Monomial], times: Sequence[float], tolerance: float = 1e-10
     ) -> np.ndarray:
         """Return the matrix elements of e^{tL}[P^μ], shape (times, monomials)."""
-        return evolve_linear(self.generator, start, increasing_times(times), self.rows(mus), tolerance)[0]
+        begin = self._vector(start)
+        return evolve_linear(self.generator, begin, np.asarray(times), self.rows(mus), tolerance)[0]
 
+    @checked(mus=_monomials, count=whole(0, LARGEST_COUNT))
     def powers(self, start: np.ndarray, mus: Sequence[Monomial], count: int) -> np.ndarray:
         """Return the matrix elements of L^k[P^μ] for k = 0 … `count`, shape (count + 1, monomials)."""
-        readout, values = self.rows(mus), []
+        readout, values, v = self.rows(mus), [], self._vector(start)
         for _ in range(count + 1):
-            values.append(readout @ start)
-            start = self.generator @ start
+            values.append(readout @ v)
+            v = self.generator @ v
         return np.array(values)
+
+    def _vector(self, start: Any) -> np.ndarray:
+        v = complex_array("start", start)
+        if v.shape != self.generator.shape[:1]:
+            raise ArgumentError("start", f"have {self.generator.shape[0]} entries", f"of shape {v.shape}")
+        return v
 
 
 class MonomialDynamics(_Dynamics):
@@ -67,6 +107,7 @@ class MonomialDynamics(_Dynamics):
         Give the coefficient of N^{−order/2} instead of the value at N.
     """
 
+    @checked(model=paper_model, cut=whole(0, LARGEST_CUT), order=optional(whole(0, LARGEST_ORDER)))
     def __init__(self, model: CentralSpinModel, cut: int, order: int | None = None) -> None:
         self.model = model
         self.bath = bath = BathSuperoperators(model, cut, order, weight_z=2)
@@ -92,6 +133,7 @@ class MonomialDynamics(_Dynamics):
             )
         )
 
+    @checked(nu=monomial_rule, eta=monomial_rule)
     def start(self, nu: Monomial, eta: Monomial, central_state: Any = "up") -> np.ndarray:
         """Return the vector of P^η (φ⊗Ω_SS) P^ν, with monomials (τ index, μ2, μ3, μ4)."""
         series = self.bath.sandwich(exponents_of(nu), exponents_of(eta))
@@ -99,6 +141,7 @@ class MonomialDynamics(_Dynamics):
         central = (CENTRAL[eta[0]] @ rho @ CENTRAL[nu[0]]).ravel()
         return np.concatenate([np.kron(v[:, 0], central) for v in series])
 
+    @checked(mus=_monomials)
     def rows(self, mus: Sequence[Monomial]) -> csr_matrix:
         """Return the rows X ↦ Tr(P^μ X), one per monomial."""
         rows = []
@@ -123,6 +166,7 @@ class BosonDynamics(_Dynamics):
         The number of Fock states.
     """
 
+    @checked(model=paper_model, levels=whole(2, LARGEST_LEVELS))
     def __init__(self, model: CentralSpinModel, levels: int = 40) -> None:
         self.model = model.replace(N=math.inf)
         H, jumps, self._a = operators(self.model, levels)
@@ -134,12 +178,14 @@ class BosonDynamics(_Dynamics):
         central = qutip.tensor(qutip.Qobj(CENTRAL[mu[0]]), qutip.qeye(self._levels))
         return central * self._a.dag() ** raising * self._a**lowering * (-self.model.epsilon) ** average
 
+    @checked(nu=monomial_rule, eta=monomial_rule)
     def start(self, nu: Monomial, eta: Monomial, central_state: Any = "up") -> np.ndarray:
         """Return the vector of P^η (φ⊗Ω̃_β) P^ν; QuTiP stacks columns."""
         phi = qutip.Qobj(self.model.central_density_matrix(central_state))
         rho = qutip.tensor(phi, thermal_state(self.model, self._levels))
         return np.asarray((self._product(eta) * rho * self._product(nu)).full().ravel(order="F"))
 
+    @checked(mus=_monomials)
     def rows(self, mus: Sequence[Monomial]) -> csr_matrix:
         """Return the rows X ↦ Tr(P^μ X), one per monomial."""
         return csr_matrix(np.array([self._product(mu).full().ravel() for mu in mus]))
@@ -156,10 +202,12 @@ class BosonPolynomials:
         The problem; its N is ignored.
     """
 
+    @checked(model=paper_model)
     def __init__(self, model: CentralSpinModel) -> None:
         self.model = model.replace(N=math.inf)
         self._coupling = model.g0 * math.sqrt(model.require_boson())
 
+    @checked(nu=monomial_rule, mu=monomial_rule, eta=monomial_rule, count=whole(0, LARGEST_COUNT))
     def powers(
         self, nu: Monomial, mu: Monomial, eta: Monomial, count: int, central_state: Any = "up"
     ) -> np.ndarray:
@@ -217,6 +265,4 @@ def _times(key: str, X: np.ndarray, from_right: bool = False) -> np.ndarray:
 
 def exponents_of(monomial: Monomial) -> Exponents:
     """Return (μ2, μ3, μ4) of a monomial."""
-    if len(monomial) != 4 or min(monomial) < 0 or monomial[0] > 3:
-        raise ArgumentError("monomial", "be (τ index 0–3, μ2, μ3, μ4)", repr(monomial))
-    return monomial[1], monomial[2], monomial[3]
+    return monomial_rule("monomial", monomial)[1:]

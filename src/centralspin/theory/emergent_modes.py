@@ -16,11 +16,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..errors import ArgumentError
-from ..problem.checks import real_number
+from ..problem.checks import LARGEST_NUMBER, checked, number, real_array
+
+#: A matrix of 2S modes is made dense.
+LARGEST_SPIN = 1000.0
+
+
+def _not_negative(name: str, value: Any) -> np.ndarray:
+    return real_array(name, value, minimum=0)
 
 
 @dataclass(frozen=True)
@@ -54,12 +62,14 @@ class EmergentModes:
         """Σ_j G_j² λ_j / ε, the initial decay rate of ω([S_−(t), S_+]): what a single mode would be given."""
         return float(self.couplings**2 @ self.rates) / self.epsilon
 
+    @checked(times=_not_negative)
     def correlation(self, times: np.ndarray) -> np.ndarray:
         """ω(S_−(t) S_+) of one spin, (n + 1) Σ_j G_j² e^{−λ_j t}, at the given times."""
         decays = np.exp(-np.multiply.outer(times, self.rates))
         return np.asarray((self.occupation + 1) * decays @ self.couplings**2)
 
 
+@checked(spin=number(0, LARGEST_SPIN), pump=number(0, LARGEST_NUMBER), decay=number(0, LARGEST_NUMBER))
 def emergent_modes(spin: float, pump: float, decay: float) -> EmergentModes:
     """Return the 2S emergent modes of a bath of spins S with local jumps √Γ↓ S_− and √Γ↑ S_+.
 
@@ -76,11 +86,9 @@ def emergent_modes(spin: float, pump: float, decay: float) -> EmergentModes:
         If 2S is not a positive integer, or not 0 < Γ↑ < Γ↓. (At Γ↑ = 0 all modes but one are empty and unseen; at
         Γ↑ = Γ↓ the fluctuations commute and are no bosons.)
     """
-    levels = 2 * real_number("spin", spin) + 1
+    levels = 2 * spin + 1
     if levels < 2 or levels != round(levels):
         raise ArgumentError("spin", "be a positive multiple of ½", spin)
-    decay = real_number("decay", decay)
-    pump = real_number("pump", pump)
     if not 0 < pump < decay:
         raise ArgumentError("pump", f"lie between 0 and `decay` = {decay:g}, both excluded", pump)
     m = np.arange(-spin + 1, spin + 1)  # the transition m → m − 1

@@ -30,7 +30,8 @@ from scipy.sparse import block_array, csr_array, eye_array, kron
 from ..errors import ArgumentError
 from ..methods.dicke import DickeBlocks, transfer, transfer_coefficients
 from ..numerics.stepping import propagate
-from ..problem.central_spin import SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
+from ..problem.central_spin import SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel, paper_model
+from ..problem.checks import checked, hermitian_matrix, integer, square_matrix, whole
 
 #: Beyond this many unknowns one evolution takes many minutes.
 LARGEST_SIZE = 2_000_000
@@ -52,6 +53,7 @@ class HeisenbergBlocks:
         If N is infinite, smaller than `sites`, or too large for the memory of one machine.
     """
 
+    @checked(model=paper_model, sites=whole(0, 10))
     def __init__(self, model: CentralSpinModel, sites: int) -> None:
         self.model, self.sites, self.local = model, sites, 2 ** (sites + 1)
         if not sites <= model.N < np.inf:
@@ -65,7 +67,8 @@ class HeisenbergBlocks:
 
     def lift(self, operator: np.ndarray) -> np.ndarray:
         """Store a Hermitian operator on the n spins and the central one."""
-        return self.store([np.kron(np.eye(d // self.local), operator) for d in self.dimensions])
+        X = hermitian_matrix("operator", operator, self.local)
+        return self.store([np.kron(np.eye(d // self.local), X) for d in self.dimensions])
 
     def average(self, axis: str, power: int = 1) -> list[np.ndarray]:
         """Blocks of (m_α^N)^p, for a space that keeps no spin apart."""
@@ -91,7 +94,10 @@ class HeisenbergBlocks:
 
     def embed(self, operator: np.ndarray, site: int) -> np.ndarray:
         """Embed an operator of one kept spin, or of the central one (`site` = n), among all n + 1."""
-        factors = [np.eye(2)] * site + [operator] + [np.eye(2)] * (self.sites - site)
+        one, X = np.eye(2), square_matrix("operator", operator, 2)
+        factors = [
+            X if k == integer("site", site, maximum=self.sites) else one for k in range(self.sites + 1)
+        ]
         return reduce(np.kron, factors)
 
     @cached_property

@@ -14,8 +14,18 @@ import numpy as np
 from scipy.linalg import expm
 
 from ..errors import ArgumentError
-from ..problem.central_spin import PAULI, SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
-from ..problem.checks import hermitian_matrix, increasing_times, square_matrix
+from ..problem.central_spin import PAULI, SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel, paper_model
+from ..problem.checks import (
+    checked,
+    hermitian_matrix,
+    integer,
+    number,
+    output_times,
+    real_array,
+    sequence,
+    short,
+    square_matrix,
+)
 from .heisenberg import HeisenbergBlocks
 
 #: A matrix counts as Hermitian or diagonal if it differs from one by less than this.
@@ -24,6 +34,19 @@ ROUND_OFF = 1e-12
 QUADRATURE = 24
 
 
+def _times(name: str, value: Any) -> np.ndarray:
+    """Times of a bound or of the bath alone: any number of them, in any order."""
+    times = np.atleast_1d(real_array(name, value, minimum=0))
+    if times.ndim > 1:
+        raise ArgumentError(name, "be a sequence of times", f"of shape {times.shape}")
+    return times
+
+
+def _of_central(name: str, value: Any) -> np.ndarray:
+    return hermitian_matrix(name, value, 2)
+
+
+@checked(model=paper_model, times=output_times, operator=square_matrix, tolerance=number(0, 1))
 def deviation_norms(
     model: CentralSpinModel, times: Any, operator: Any, *, tolerance: float = 1e-8
 ) -> np.ndarray:
@@ -49,19 +72,19 @@ def deviation_norms(
     ArgumentError
         If an argument is outside its domain or the blocks get too large.
     """
-    when = increasing_times(times)
     A, sites = _local_operator(operator)
     space = _space(model, sites)
-    free = bath_evolution(model, when, A)
+    free = bath_evolution(model, times, A)
     parts = []
     for part in _hermitian_parts(A):
         parts.append(
-            space.evolve(space.lift(np.kron(part(A), np.eye(2))), when, tolerance)
+            space.evolve(space.lift(np.kron(part(A), np.eye(2))), times, tolerance)
             - [space.lift(np.kron(part(B), np.eye(2))) for B in free]
         )
     return np.array([space.norm(*vectors) for vectors in zip(*parts, strict=True)])
 
 
+@checked(model=paper_model, times=output_times, tolerance=number(0, 1))
 def average_deviation_norms(
     model: CentralSpinModel, times: Any, axis: str, power: int = 1, *, tolerance: float = 1e-8
 ) -> np.ndarray:
@@ -71,14 +94,14 @@ def average_deviation_norms(
 
     .. math:: (m_α^N)^2 → (a·m^N + c)^2 + \frac1N \bigl( 1 - a^2 - c^2 - 2c\, a·m^N \bigr).
     """
-    if axis not in ("x", "y", "z") or power not in (1, 2):
-        raise ArgumentError("axis", 'be "x", "y" or "z" and `power` 1 or 2', f"{axis!r} and {power}")
-    when = increasing_times(times)
+    if not isinstance(axis, str) or axis not in ("x", "y", "z"):
+        raise ArgumentError("axis", 'be "x", "y" or "z"', short(axis))
+    power = integer("power", power, minimum=1, maximum=2)
     space = _space(model, 0)
-    evolved = space.evolve(space.store(space.average(axis, power)), when, tolerance)
+    evolved = space.evolve(space.store(space.average(axis, power)), times, tolerance)
     m = {a: space.average(a) for a in "xyz"}
     norms = []
-    for B, vector in zip(bath_evolution(model, when, PAULI["xyz".index(axis)]), evolved, strict=True):
+    for B, vector in zip(bath_evolution(model, times, PAULI["xyz".index(axis)]), evolved, strict=True):
         c, *a = (np.trace(P @ B).real / 2 for P in (np.eye(2), *PAULI))
         blocks = []
         for index, d in enumerate(space.dimensions):
@@ -92,26 +115,30 @@ def average_deviation_norms(
     return np.array(norms)
 
 
+@checked(model=paper_model, times=output_times, operator=_of_central, tolerance=number(0, 1))
 def central_deviation_norms(
     model: CentralSpinModel, times: Any, operator: Any, expected: Any, *, tolerance: float = 1e-8
 ) -> np.ndarray:
     """Return ‖e^{tL}[C] − C(t)‖ for Hermitian C and C(t) of the central spin, e.g. C(t) = Λ_{t,0}[C]."""
-    when = increasing_times(times)
     space = _space(model, 0)
-    evolved = space.evolve(space.lift(hermitian_matrix("operator", operator)), when, tolerance)
-    return np.array([space.norm(v - space.lift(C)) for v, C in zip(evolved, expected, strict=True)])
+    operators = [_of_central(f"expected[{i}]", C) for i, C in enumerate(sequence("expected", expected))]
+    if len(operators) != len(times):
+        raise ArgumentError("expected", f"hold {len(times)} operators, one for each time", len(operators))
+    evolved = space.evolve(space.lift(operator), times, tolerance)
+    return np.array([space.norm(v - space.lift(C)) for v, C in zip(evolved, operators, strict=True)])
 
 
+@checked(model=paper_model, times=output_times, operator=hermitian_matrix, tolerance=number(0, 1))
 def evolved_norms(
     model: CentralSpinModel, times: Any, operator: Any, *, tolerance: float = 1e-8
 ) -> np.ndarray:
     """Return ‖e^{tL}[B]‖ for a Hermitian B on n bath spins and (last factor) the central spin."""
-    when = increasing_times(times)
-    B, factors = _local_operator(hermitian_matrix("operator", operator))
+    B, factors = _local_operator(operator)
     space = _space(model, factors - 1)
-    return np.array([space.norm(v) for v in space.evolve(space.lift(B), when, tolerance)])
+    return np.array([space.norm(v) for v in space.evolve(space.lift(B), times, tolerance)])
 
 
+@checked(model=paper_model, times=_times, operator=square_matrix)
 def bath_evolution(model: CentralSpinModel, times: Any, operator: Any) -> np.ndarray:
     r"""Return e^{tL_bath}[A] of an operator on n bath spins, shape (times, 2ⁿ, 2ⁿ).
 
@@ -135,6 +162,7 @@ def bath_evolution(model: CentralSpinModel, times: Any, operator: Any) -> np.nda
     return np.array(evolved)
 
 
+@checked(operator=square_matrix)
 def exchange_commutator(operator: Any) -> np.ndarray:
     r"""Return i[H_int, A]/g = i[Σ_k (τ_+ σ_-^{(k)} + τ_- σ_+^{(k)}), A] on n spins and the central one."""
     A, sites = _local_operator(operator)
@@ -147,12 +175,14 @@ def exchange_commutator(operator: Any) -> np.ndarray:
     return np.asarray(1j * (h @ lifted - lifted @ h))
 
 
+@checked(model=paper_model, times=_times, operator=square_matrix)
 def lemma_bound(model: CentralSpinModel, times: Any, operator: Any) -> np.ndarray:
     r"""Return 4|g0| t |Λ| ‖A‖ / N^z, the bound of Lemma 1, for A that acts on each of its n = |Λ| spins."""
     A, sites = _local_operator(operator)
     return 4 * abs(model.coupling) * sites * float(np.linalg.norm(A, 2)) * np.asarray(times, dtype=float)
 
 
+@checked(model=paper_model, times=_times, operator=square_matrix)
 def uniform_bound(model: CentralSpinModel, times: Any, operator: Any) -> np.ndarray:
     r"""Return 4|g0| |Λ| ‖A‖ (1 − e^{−λt}) / (λN^z), the bound that holds for all times.
 
@@ -168,6 +198,7 @@ def uniform_bound(model: CentralSpinModel, times: Any, operator: Any) -> np.ndar
     return lemma_bound(model, -np.expm1(-rate * t) / rate if rate > 0 else t, A)
 
 
+@checked(model=paper_model, times=_times, operator=square_matrix)
 def commutator_bound(model: CentralSpinModel, times: Any, operator: Any) -> np.ndarray:
     r"""Return ∫_0^t ‖[H_int, e^{uL_bath}[A]]‖ du: the proof of Lemma 1 with its commutator not estimated."""
     nodes, weights = np.polynomial.legendre.leggauss(QUADRATURE)

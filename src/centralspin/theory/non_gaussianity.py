@@ -6,12 +6,12 @@ import math
 from typing import Any
 
 import numpy as np
-import qutip
 from scipy.linalg import expm
 from scipy.optimize import minimize
 
 from ..errors import ArgumentError
-from ..problem.checks import density_matrix
+from ..optional import qutip
+from ..problem.checks import checked, density_matrix, number, real_array
 
 #: Largest population of the last Fock state for which moments in a truncated space can be trusted.
 LARGEST_TAIL = 1e-6
@@ -23,6 +23,15 @@ ROUND_OFF = 1e-10
 SPACING = 0.25
 #: Negative eigenvalues and errors of the trace that are accepted from a numerical solution.
 SOLVER_ROUND_OFF = 1e-8
+#: Beyond it e^{|β|²/2} leaves no digits.
+LARGEST_REACH = 20.0
+
+
+def _quadrature(name: str, value: Any) -> np.ndarray:
+    array = np.atleast_1d(real_array(name, value, minimum=-1e6, maximum=1e6))
+    if array.ndim > 1:
+        raise ArgumentError(name, "be a sequence of real numbers", f"of shape {array.shape}")
+    return array
 
 
 def covariance(rho: Any) -> np.ndarray:
@@ -122,6 +131,7 @@ def entanglement_margin(rho: Any) -> float:
     return float(np.linalg.eigvalsh(scale[:, None] * transpose[np.ix_(kept, kept)] * scale)[0])
 
 
+@checked(q=_quadrature, p=_quadrature, reach=number(SPACING, LARGEST_REACH))
 def smoothed_p(rho: Any, q: Any, p: Any, reach: float = 7.0) -> np.ndarray:
     r"""Return the Glauber–Sudarshan P function, smoothed over a width of about 1/`reach`.
 

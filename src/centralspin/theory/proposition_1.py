@@ -25,12 +25,50 @@ import numpy as np
 from scipy.special import eval_laguerre, gammaln
 
 from ..errors import ArgumentError
-from ..problem.central_spin import CentralSpinModel
+from ..problem.central_spin import CentralSpinModel, paper_model
+from ..problem.checks import checked, complex_array, short, whole
 
 #: Sums over all sectors and all their states hold about N²/4 numbers.
 LARGEST_SUM = 20_000
+#: Fock states, and sites whose total spins are listed, at most.
+LARGEST_LEVELS, LARGEST_SPINS = 10_000, 20_000_000
+#: Beyond it e^{−|s|²/2} and the Laguerre polynomials leave the range of numbers.
+LARGEST_AMPLITUDE = 25.0
 
 
+def _moderate(name: str, value: Any) -> np.ndarray:
+    s = complex_array(name, value)
+    if np.abs(s).max() > LARGEST_AMPLITUDE:
+        raise ArgumentError(name, f"be at most {LARGEST_AMPLITUDE:g} in size", f"{np.abs(s).max():.3g}")
+    return s
+
+
+def _callable(name: str, value: Any) -> Any:
+    if not callable(value):
+        raise ArgumentError(name, "be a function f(j, n)", short(value))
+    return value
+
+
+def _amplitudes(name: str, value: Any) -> tuple[np.ndarray, ...]:
+    """Displacements that broadcast against each other."""
+    if not value:
+        raise ArgumentError(name, "hold at least one displacement", "empty")
+    arrays = [complex_array(name, s) for s in value]
+    try:
+        return tuple(np.broadcast_arrays(*arrays))
+    except ValueError:
+        shapes = ", ".join(str(array.shape) for array in arrays)
+        raise ArgumentError(name, "broadcast against each other", f"of the shapes {shapes}") from None
+
+
+def _one_amplitude(name: str, value: Any) -> complex:
+    s = complex_array(name, value)
+    if s.size > 1:
+        raise ArgumentError(name, "be one number", f"of shape {s.shape}")
+    return complex(s.item())
+
+
+@checked(model=paper_model, amplitudes=_amplitudes)
 def displacement(model: CentralSpinModel, *amplitudes: Any) -> np.ndarray:
     r"""Return Ω_SS(D_N(s_1) ⋯ D_N(s_k)), exactly at finite N and in the limit of Proposition 1 at N = ∞.
 
@@ -48,7 +86,7 @@ def displacement(model: CentralSpinModel, *amplitudes: Any) -> np.ndarray:
         Complex, of the common shape of the amplitudes.
     """
     epsilon = model.require_boson()
-    s = _amplitudes(amplitudes)
+    s = amplitudes
     if math.isinf(model.N):
         phase = sum((s[i] * s[j].conj()).imag for j in range(len(s)) for i in range(j)) + 0 * s[0].real
         return np.asarray(np.exp(-(np.abs(sum(s)) ** 2) / (2 * epsilon) + 1j * phase))
@@ -58,6 +96,7 @@ def displacement(model: CentralSpinModel, *amplitudes: Any) -> np.ndarray:
     return _power(model, excess)
 
 
+@checked(model=paper_model, amplitudes=_amplitudes)
 def displacement_coefficient(model: CentralSpinModel, *amplitudes: Any) -> np.ndarray:
     r"""Return c of Ω_SS(D_N(s_1) ⋯ D_N(s_k)) = limit · (1 + c/N + O(N⁻²)).
 
@@ -67,7 +106,7 @@ def displacement_coefficient(model: CentralSpinModel, *amplitudes: Any) -> np.nd
     epsilon = model.require_boson()
     p = (1 - epsilon) / 2
     series = None
-    for s in _amplitudes(amplitudes):
+    for s in amplitudes:
         X = np.zeros((*s.shape, 2, 2), dtype=complex)
         X[..., 0, 1], X[..., 1, 0] = s / math.sqrt(epsilon), -s.conj() / math.sqrt(epsilon)
         terms = [np.broadcast_to(np.eye(2), X.shape)]
@@ -86,6 +125,7 @@ def displacement_coefficient(model: CentralSpinModel, *amplitudes: Any) -> np.nd
     return np.asarray(A4 - A2**2 / 2)
 
 
+@checked(model=paper_model, amplitude=_moderate, levels=whole(1, LARGEST_LEVELS))
 def thermal_characteristic(model: CentralSpinModel, amplitude: Any, levels: int = 400) -> np.ndarray:
     r"""Return Tr(ρ_β D(s)) summed over Fock states, a route that knows nothing of spins.
 
@@ -119,6 +159,7 @@ class CompositionDefect:
     mean: float
 
 
+@checked(model=paper_model, s1=_one_amplitude, s2=_one_amplitude)
 def composition_defect(model: CentralSpinModel, s1: complex, s2: complex) -> CompositionDefect:
     """Return the exact size of the remainder of Eq. (S1) at finite N.
 
@@ -127,7 +168,7 @@ def composition_defect(model: CentralSpinModel, s1: complex, s2: complex) -> Com
     """
     epsilon = model.require_boson()
     N = _finite(model)
-    a, b = complex(s1), complex(s2)
+    a, b = s1, s2
     turn = (a * b.conjugate()).imag / (epsilon * N)  # the exponent is −i·turn·Σσz
     phase = np.diag([np.expm1(-1j * turn), np.expm1(1j * turn)])
     product = _compose(_rotation(model, np.asarray(a)), _rotation(model, np.asarray(b)))
@@ -144,6 +185,7 @@ def composition_defect(model: CentralSpinModel, s1: complex, s2: complex) -> Com
     return CompositionDefect(norm, math.sqrt(max(float(squared), 0.0)), mean)
 
 
+@checked(model=paper_model)
 def sectors(model: CentralSpinModel) -> tuple[np.ndarray, np.ndarray]:
     r"""Return the total spins j of N spins and their probabilities P_j in Ω_SS.
 
@@ -151,6 +193,8 @@ def sectors(model: CentralSpinModel) -> tuple[np.ndarray, np.ndarray]:
     :math:`d_j = \frac{2j+1}{N/2+j+1}\binom{N}{N/2-j}` copies of spin j.
     """
     epsilon, N = model.require_boson(), _finite(model)
+    if N > LARGEST_SPINS:
+        raise ArgumentError("N", f"be at most {LARGEST_SPINS:,} for a list of all total spins", model.N)
     p, q = (1 - epsilon) / 2, (1 + epsilon) / 2
     down = np.arange(int(N) // 2, -1, -1)  # N/2 − j
     j = N / 2 - down
@@ -164,6 +208,7 @@ def sectors(model: CentralSpinModel) -> tuple[np.ndarray, np.ndarray]:
     return j, np.exp(log_copies + log_pumped + (N - down) * math.log(q)) * geometric
 
 
+@checked(model=paper_model, function=_callable)
 def sector_average(
     model: CentralSpinModel, function: Callable[[np.ndarray, np.ndarray], np.ndarray]
 ) -> float:
@@ -181,10 +226,17 @@ def sector_average(
         n = np.arange(round(2 * float(spins.max())) + 1)
         inside = n <= 2 * spins
         geometric = np.where(inside, x**n, 0.0) * ((1 - x) / (1 - x ** (2 * spins + 1)))
-        total += float(weights @ (geometric * np.where(inside, function(spins, n), 0.0)).sum(axis=1))
+        try:
+            values = np.broadcast_to(np.asarray(function(spins, n), dtype=float), inside.shape)
+        except Exception as error:
+            raise ArgumentError(
+                "function", "give a real number for every j and n", f"raising {error!r}"
+            ) from None
+        total += float(weights @ (geometric * np.where(inside, values, 0.0)).sum(axis=1))
     return total
 
 
+@checked(model=paper_model)
 def excitation_distance(model: CentralSpinModel) -> float:
     r"""Return the total-variation distance between n = j + m in Ω_SS and the occupation of ρ_β.
 
@@ -206,15 +258,6 @@ def _finite(model: CentralSpinModel) -> float:
     if math.isinf(model.N):
         raise ArgumentError("N", "be finite here", model.N)
     return float(model.N)
-
-
-def _amplitudes(amplitudes: tuple[Any, ...]) -> list[np.ndarray]:
-    if not amplitudes:
-        raise ArgumentError("amplitudes", "hold at least one displacement", "empty")
-    arrays = [np.asarray(s, dtype=complex) for s in amplitudes]
-    if not all(np.isfinite(s).all() for s in arrays):
-        raise ArgumentError("amplitudes", "be finite numbers", repr(amplitudes))
-    return list(np.broadcast_arrays(*arrays))
 
 
 def _rotation(model: CentralSpinModel, s: np.ndarray) -> np.ndarray:

@@ -22,10 +22,21 @@ import numpy as np
 from scipy.special import gammaln, logsumexp, xlogy
 
 from ..errors import ArgumentError
-from ..problem.central_spin import CentralSpinModel
-from .corollary_1 import Monomial, exponents_of
+from ..problem.central_spin import CentralSpinModel, paper_model
+from ..problem.checks import checked, real_array, whole
+from .corollary_1 import Monomial, exponents_of, monomial_rule
+
+#: Sites, letters and powers of L up to which weights are counted in a moment.
+LARGEST_N, LARGEST_LETTERS, LARGEST_POWER = 10**9, 400, 10_000
+#: Largest exponent of what is squared afterwards.
+LARGEST_EXPONENT = 150.0
 
 
+def _not_negative(name: str, value: Any) -> np.ndarray:
+    return real_array(name, value, minimum=0)
+
+
+@checked(N=whole(1, LARGEST_N), fluctuations=whole(0, LARGEST_LETTERS), averages=whole(0, LARGEST_LETTERS))
 def assignment_weight(N: int, fluctuations: int, averages: int) -> Fraction:
     r"""Return the weight of all assignments of letters to N sites that contribute in Ω_SS, exactly.
 
@@ -43,10 +54,8 @@ def assignment_weight(N: int, fluctuations: int, averages: int) -> Fraction:
     averages : int
         The number l of letters σ_z.
     """
-    if N < 1 or min(fluctuations, averages) < 0 or fluctuations % 2:
-        raise ArgumentError(
-            "fluctuations", "be even and not negative, like `averages`, with N ≥ 1", fluctuations
-        )
+    if fluctuations % 2:
+        raise ArgumentError("fluctuations", "be even", fluctuations)
     letters = fluctuations + averages
     count = sum(
         (-1) ** i * math.comb(fluctuations, i) * math.perm(N, i) * (N - i) ** (letters - i)
@@ -55,6 +64,7 @@ def assignment_weight(N: int, fluctuations: int, averages: int) -> Fraction:
     return Fraction(count, N ** (fluctuations // 2 + averages))
 
 
+@checked(fluctuations=_not_negative, averages=whole())
 def assignment_bound(fluctuations: Any, averages: int) -> np.ndarray:
     r"""Return ln of a bound on A_N(n, l) that holds for every N.
 
@@ -66,6 +76,9 @@ def assignment_bound(fluctuations: Any, averages: int) -> np.ndarray:
     return np.asarray(gammaln(n + 1) + gammaln(averages + 1) + best)
 
 
+@checked(
+    model=paper_model, nu=monomial_rule, mu=monomial_rule, eta=monomial_rule, count=whole(0, LARGEST_POWER)
+)
 def power_bound(model: CentralSpinModel, nu: Monomial, mu: Monomial, eta: Monomial, count: int) -> np.ndarray:
     r"""Return ln b_k for k = 0 … `count`, where |φ⊗Ω_SS(P^ν L^k[P^μ] P^η)| ≤ b_k at every N.
 
@@ -85,6 +98,7 @@ def power_bound(model: CentralSpinModel, nu: Monomial, mu: Monomial, eta: Monomi
     return np.array(bounds) - n / 2 * math.log(model.require_boson())
 
 
+@checked(model=paper_model, nu=monomial_rule, mu=monomial_rule, eta=monomial_rule, times=_not_negative)
 def series_bound(
     model: CentralSpinModel, nu: Monomial, mu: Monomial, eta: Monomial, times: Sequence[float]
 ) -> np.ndarray:
@@ -95,11 +109,16 @@ def series_bound(
     n, l, d = _letters(nu, mu, eta)
     central, site = _norms(model)
     t = np.asarray(times, dtype=float)
+    if site * t.max() > LARGEST_EXPONENT:
+        raise ArgumentError(
+            "times", f"be at most {LARGEST_EXPONENT / site:.3g}, where e^{{Ct}} overflows", t.max()
+        )
     x = 4 * abs(model.g0) * t * np.exp(site * t)
     prefactor = gammaln(n + 1) + gammaln(l + 1) - n / 2 * math.log(model.require_boson())
     return np.asarray(prefactor + t * (central + site * d) + np.log1p(x) + (1 + x) ** 2 + 2)
 
 
+@checked(model=paper_model, nu=monomial_rule, mu=monomial_rule, eta=monomial_rule, times=_not_negative)
 def rate_bound(
     model: CentralSpinModel, nu: Monomial, mu: Monomial, eta: Monomial, times: Sequence[float]
 ) -> np.ndarray:
@@ -116,12 +135,14 @@ def rate_bound(
     return np.asarray(prefactor + log_defect(y, 1.0))
 
 
+@checked(y=_not_negative, z=_not_negative)
 def log_defect(y: Any, z: Any) -> np.ndarray:
     """Return ln R(y, z) of `rate_bound`, where R/N bounds all that is not the limit in G_N(y, z)."""
     y, z = np.asarray(y, dtype=float), np.asarray(z, dtype=float)
     return np.asarray(2 * np.log(z + y**2 / 2) + np.log(1 + y**2 / 2) + y**2 + 2 * y + 4 * z)
 
 
+@checked(model=paper_model)
 def number_weight(model: CentralSpinModel) -> tuple[float, float]:
     r"""Return x > 1 and c with L̃[x^{a†a}] ≤ c x^{a†a}, which bounds high occupations for all times.
 
@@ -147,5 +168,5 @@ def _letters(nu: Monomial, mu: Monomial, eta: Monomial) -> tuple[int, int, int]:
 
 def _norms(model: CentralSpinModel) -> tuple[float, float]:
     """Bounds on ‖L_τ‖ and on the dissipator of one site."""
-    field = float(np.linalg.norm(model.central_field))
+    field = float(np.linalg.norm(model.central_hamiltonian(), 2))
     return 2 * field + 2 * (model.central_pump + model.central_decay), 2 * model.bath_rate

@@ -22,7 +22,8 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from ..errors import ArgumentError
-from ..problem.central_spin import PAULI, SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel
+from ..problem.central_spin import PAULI, SIGMA_MINUS, SIGMA_PLUS, CentralSpinModel, paper_model
+from ..problem.checks import checked, integer, optional, sequence, short, whole
 from ..symmetric.basis import OperatorBasis, in_reference_basis
 from ..symmetric.lift import Bath, Lift
 from ..symmetric.space import SymmetricSpace, box
@@ -33,12 +34,35 @@ Exponents = tuple[int, int, int]
 CENTRAL = np.concatenate([np.eye(2)[None], PAULI])
 #: What may stand between P^ν and P^η.
 ACTIONS = ("generator", "dissipator", "product")
+#: Beyond these the arrays of all matrix elements take gigabytes.
+LARGEST_DEGREE, LARGEST_CUT, LARGEST_ORDER, LARGEST_EXPONENT = 6, 120, 20, 100
 
 
+def _exponents(name: str, value: Any) -> Exponents:
+    """Return `value` as three exponents (μ2, μ3, μ4)."""
+    must = f"be three integers (μ2, μ3, μ4) from 0 to {LARGEST_EXPONENT}"
+    try:
+        r, l, m = (integer(name, k, maximum=LARGEST_EXPONENT) for k in sequence(name, value))
+    except (ArgumentError, ValueError, TypeError):
+        raise ArgumentError(name, must, short(value)) from None
+    return r, l, m
+
+
+def _check_action(action: Any) -> None:
+    if not isinstance(action, str) or action not in ACTIONS:
+        raise ArgumentError("action", f"be one of {', '.join(ACTIONS)}", short(action))
+
+
+def _factors(name: str, value: Any) -> list[str]:
+    found = sequence(name, value)
+    if not all(isinstance(key, str) and key in ("a", "a†", "m") for key in found):
+        raise ArgumentError(name, 'hold "a", "a†" and "m" only', short(value))
+    return found
+
+
+@checked(degree=whole(0, 100))
 def bath_monomials(degree: int) -> list[Exponents]:
     """Return the exponents (μ2, μ3, μ4) of all bath monomials with μ2 + μ3 + μ4 ≤ `degree`."""
-    if degree < 0:
-        raise ArgumentError("degree", "not be negative", degree)
     found = [
         (r, l, degree_ - r - l)
         for degree_ in range(degree + 1)
@@ -70,6 +94,12 @@ class BathSuperoperators:
         The Schrödinger-picture D_bath.
     """
 
+    @checked(
+        model=paper_model,
+        cut=whole(0, LARGEST_CUT),
+        order=optional(whole(0, LARGEST_ORDER)),
+        weight_z=whole(1, 100),
+    )
     def __init__(
         self, model: CentralSpinModel, cut: int, order: int | None = None, weight_z: int = 1
     ) -> None:
@@ -107,6 +137,7 @@ class BathSuperoperators:
         series[0][0] = 1
         return series
 
+    @checked(nu=_exponents, eta=_exponents)
     def sandwich(self, nu: Exponents, eta: Exponents) -> list[np.ndarray]:
         """Return the operator B^η Ω_SS B^ν as a series of columns."""
         series = self.vacuum()
@@ -116,6 +147,7 @@ class BathSuperoperators:
             series = multiply(self.right[key], series)
         return series
 
+    @checked(word=_factors)
     def row(self, word: Sequence[str]) -> list[np.ndarray]:
         """Return X ↦ Tr(A_1 A_2 … X) for a product of "a", "a†", "m", as a series of columns."""
         series = self.vacuum()
@@ -124,11 +156,23 @@ class BathSuperoperators:
         return series
 
 
+def _orders(name: str, value: Any) -> list[Any]:
+    arrays = isinstance(value, (list, tuple)) and all(np.ndim(getattr(A, "shape", 0)) == 1 for A in value)
+    if not arrays or not value or len({A.shape for A in value}) > 1 or len(value[0].shape) != 2:
+        raise ArgumentError(name, "be a list of equal matrices, one for every order", short(value))
+    return list(value)
+
+
+@checked(operator=_orders, series=_orders)
 def multiply(operator: list[csr_array], series: list[np.ndarray]) -> list[np.ndarray]:
     """Multiply two series in N^{−1/2} (or two plain values)."""
+    if len(operator) != len(series) or operator[0].shape[1] != series[0].shape[0]:
+        must = f"have {len(operator)} orders of {operator[0].shape[1]} rows"
+        raise ArgumentError("series", must, f"{len(series)} of {series[0].shape[0]}")
     return [sum(operator[k - i] @ series[i] for i in range(k + 1)) for k in range(len(series))]
 
 
+@checked(model=paper_model, degree=whole(0, LARGEST_DEGREE), order=optional(whole(0, LARGEST_ORDER)))
 def matrix_elements(
     model: CentralSpinModel,
     degree: int,
@@ -157,8 +201,7 @@ def matrix_elements(
     ndarray, shape (4, n, 4, n, 4, n)
         Indexed by (ν1, ν, μ1, μ, η1, η), with ν, μ, η in the order of `bath_monomials` and τ_0 = 1.
     """
-    if action not in ACTIONS:
-        raise ArgumentError("action", f"be one of {', '.join(ACTIONS)}", repr(action))
+    _check_action(action)
     order = 0 if math.isinf(model.N) and order is None else order
     bath = BathSuperoperators(model, 2 * degree + 1, order)
     columns = _sandwiches(bath, degree)
@@ -175,6 +218,7 @@ def matrix_elements(
     return _join(model, model.central_density_matrix(central_state), action, expectation)
 
 
+@checked(model=paper_model, degree=whole(0, LARGEST_DEGREE))
 def boson_matrix_elements(
     model: CentralSpinModel, degree: int, central_state: Any = "up", *, action: str = "generator"
 ) -> np.ndarray:
@@ -183,8 +227,7 @@ def boson_matrix_elements(
     X̃ is L̃[P^μ] of Eq. (9), D̃[P^μ] of Eq. (8) or P^μ, with m_z^N replaced by −ε. The parameters and the
     indices are those of `matrix_elements`; nothing else is shared with it but the central spin's algebra.
     """
-    if action not in ACTIONS:
-        raise ArgumentError("action", f"be one of {', '.join(ACTIONS)}", repr(action))
+    _check_action(action)
     epsilon = model.require_boson()
     x = model.bath_pump / model.bath_decay
     weighted = 20 if x < 1e-3 else math.ceil((40 + 12 * degree) / -math.log(x))  # beyond, x^n is round-off
@@ -254,6 +297,7 @@ def _dissipate(model: CentralSpinModel, n: np.ndarray, X: Ladder) -> Ladder:
     return X[0], total
 
 
+@checked(exponents=_exponents)
 def word(exponents: Exponents) -> list[str]:
     """Return the factors of B^μ from left to right."""
     return ["a†"] * exponents[0] + ["a"] * exponents[1] + ["m"] * exponents[2]

@@ -8,6 +8,8 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
+from ..layout import changed_in
+from ..ledger import differs
 from .executed import TitleLink, executed
 from .ledger import LedgerDirective, records, table
 
@@ -42,7 +44,19 @@ class ChapterInfo(LedgerDirective):
             lines[-1] += [nodes.Text(" Run it with other parameters: "), nodes.literal(text=command)]
             if values[1:]:
                 lines[-1] += nodes.Text(f", and likewise {', '.join(list(given)[1:])}.")
-        return [nodes.container("", *lines, classes=["chapter-info"])]
+        changed = changed_in(known.notebooks[page], known.settings) if page in known.notebooks else []
+        banner = [warning(changed, known.settings.source)] if changed else []
+        return [*banner, nodes.container("", *lines, classes=["chapter-info"])]
+
+
+def warning(changed: list[dict[str, str]], source: str) -> nodes.Node:
+    """Return the box that a page at other parameters begins with."""
+    text = (
+        f"{differs(changed, source)} Numbers, figures and verdicts are those of this run. A claim that is made for "
+        f"any parameters must hold here too; one about the {source}'s own also holds, or gives both numbers."
+    )
+    title = nodes.title(text=f"Not the {source}'s parameters")
+    return nodes.admonition("", title, nodes.paragraph(text=text), classes=["warning", "other-parameters"])
 
 
 class ExecutionTable(LedgerDirective):

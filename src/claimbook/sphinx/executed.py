@@ -1,4 +1,4 @@
-"""The chapters as they were executed: on the pages, and as notebooks to download.
+"""The chapters as they were executed, on the pages; a chapter at other parameters says so.
 
 Before any page is read, the executions are brought up to date (`make book` has done so already, plain
 `jupyter-book build` has not), so that every directive knows all numbers and verdicts.
@@ -7,6 +7,7 @@ Before any page is read, the executions are brought up to date (`make book` has 
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
+from sphinx_external_toc.parsing import parse_toc_yaml
 
 from ..execute import execute_book
-from ..layout import Book, BookError, with_outputs
+from ..layout import Book, BookError, changed_in, with_outputs
 from ..ledger import Claim, LedgerError, read_claims
-from ..settings import Settings, SettingsError
+from ..settings import Settings, SettingsError, read_settings
+from .verdicts import fold_verdicts
 
 LOGGER = logging.getLogger(__name__)
 
@@ -45,6 +49,8 @@ class Executed:
         The content of the ledger's file.
     single : bool
         Whether this is one chapter at other parameters instead of the book.
+    ledger : str
+        The page with the table of all claims; empty if there is none.
     """
 
     book: Book
@@ -54,6 +60,7 @@ class Executed:
     claims: dict[str, Claim]
     chapters: dict[str, dict[str, Any]]
     single: bool
+    ledger: str
 
     def page(self, chapter: str) -> str:
         """Return the page of a chapter; empty if it is not rendered here."""
@@ -89,9 +96,17 @@ def prepare(app: Sphinx) -> None:
     except (BookError, LedgerError, SettingsError) as error:
         raise ExtensionError(str(error)) from error
     state: Any = app  # not the environment, which Sphinx writes to disk and reads again
-    state.claimbook = Executed(book, book.settings, notebooks, paths, claims, chapters, bool(folder))
+    ledger = "" if folder else ledger_page(book)
+    state.claimbook = Executed(book, book.settings, notebooks, paths, claims, chapters, bool(folder), ledger)
     for page, notebook in notebooks.items():
         check_figures(page, notebook)
+
+
+def ledger_page(book: Book) -> str:
+    """Return the page that holds the table of all claims, without options; empty if none does."""
+    full = re.compile(r"^(`{3,}|:{3,})\{ledger-table\}[ \t]*\n\1", re.MULTILINE)
+    pages = [page for page in parse_toc_yaml(book.root / "_toc.yml") if (book.root / f"{page}.md").is_file()]
+    return next((page for page in pages if full.search((book.root / f"{page}.md").read_text("utf-8"))), "")
 
 
 def show(app: Any) -> None:
@@ -99,18 +114,50 @@ def show(app: Any) -> None:
     known = executed(app)
     readers = {}
     for page, path in known.paths.items():
-        given = {"executed": str(path), "config": app.env.myst_config, "references": known.single}
+        given = {
+            "executed": str(path),
+            "config": app.env.myst_config,
+            "references": known.single,
+            "source": known.book.source,
+            "ledger": address(app, page),
+        }
         readers[f"/{page}.md"] = (f"{__name__}.read", given, False)
     app.env.mystnb_config = app.env.mystnb_config.copy(custom_formats=readers)
 
 
-def read(text: str, executed: str, config: MdParserConfig, references: bool) -> nbformat.NotebookNode:
+def address(app: Any, page: str) -> str | None:
+    """Return where the full ledger stands, as a page's links write it; None where this build has none."""
+    known = executed(app)
+    if known.single or not known.ledger:
+        return None
+    return "" if app.builder.name == "singlehtml" else app.builder.get_relative_uri(page, known.ledger)
+
+
+def title(folder: Path, page: str) -> str:
+    """Return the title of a page, as its source writes it."""
+    found = re.search(r"^# (.*)$", Path(folder, f"{page}.md").read_text("utf-8"), flags=re.MULTILINE)
+    return found[1] if found else page
+
+
+def read(
+    text: str, executed: str, config: MdParserConfig, references: bool, source: Path, ledger: str | None
+) -> nbformat.NotebookNode:
     """Read a chapter and give it its outputs; a page that stands alone lists what it cites."""
     notebook = read_myst_markdown_notebook(text, config=config, add_source_map=True)
     lines = notebook.metadata.pop("source_map")
     for cell, line in zip(notebook.cells, lines, strict=True):
         cell["line"] = line
+    if references:  # a page that stands alone, where the other chapters cannot be linked
+        for cell in notebook.cells:
+            cell.source = re.sub(
+                r"\{doc\}`([\w-]+)`", lambda found: f"*{title(source, found[1])}*", cell.source
+            )
     merged = with_outputs(notebook, nbformat.read(executed, as_version=4))
+    settings = read_settings(Path(executed).parent)
+    changed = changed_in(merged, settings)
+    if changed:
+        tell_changes(merged, changed, settings)
+    fold_verdicts(merged, settings.mime_type, settings.source, ledger)
     if references and "{cite" in text:
         listing = "## References\n\n```{bibliography}\n:filter: docname in docnames\n```"
         merged.cells.append(nbformat.v4.new_markdown_cell(listing))
@@ -119,6 +166,46 @@ def read(text: str, executed: str, config: MdParserConfig, references: bool) -> 
     }
     merged.metadata["source_map"] = [cell.pop("line", 0) for cell in merged.cells]
     return merged
+
+
+def tell_changes(notebook: nbformat.NotebookNode, changed: list[dict[str, str]], settings: Settings) -> None:
+    """Have title and pictures say that this run has other parameters; the box below the title says which."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("# "):
+            title, _, rest = cell.source.partition("\n")
+            values = ", ".join(f"{entry['symbol']} = {entry['here']}" for entry in changed)
+            cell.source = f"{title} ({values if len(changed) < 3 else 'other parameters'})\n{rest}"
+            break
+    for cell in notebook.cells:
+        image = cell.metadata.get("mystnb", {}).get("image", {})
+        if "alt" in image:
+            image["alt"] = (
+                f"Drawn for other parameters. What is to be seen at the {settings.source}'s: {image['alt']}"
+            )
+        cell["outputs"] = [
+            output
+            for output in cell.get("outputs", [])
+            if settings.changed_type not in output.get("data", {})  # the page tells it once
+        ]
+        if cell.cell_type != "code":
+            del cell["outputs"]
+
+
+class SourceParameters(SphinxDirective):
+    """`{source-parameters}`: what is said about the source's parameters only; a run with others marks it so."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return the content, in a box of its own where the parameters are others."""
+        self.assert_has_content()
+        known = executed(self.env.app)
+        content = self.parse_content_to_nodes()
+        notebook = known.notebooks.get(self.env.docname)
+        if notebook is None or not changed_in(notebook, known.settings):
+            return content
+        title = nodes.title(text=f"At the {known.settings.source}'s parameters")
+        return [nodes.admonition("", title, *content, classes=["source-parameters"])]
 
 
 def depend(app: Any, page: str, source: list[str]) -> None:
@@ -143,7 +230,7 @@ def check_figures(page: str, notebook: nbformat.NotebookNode) -> None:
 
 
 class TitleLink(nodes.General, nodes.Element):
-    """Stands for a link to the page `to`, whose title is known once all pages are read."""
+    """Stands for a link to the page `to`, or `plain` for its title only, known once all pages are read."""
 
 
 class FillTitleLinks(SphinxPostTransform):
@@ -154,7 +241,8 @@ class FillTitleLinks(SphinxPostTransform):
     def run(self, **kwargs: Any) -> None:
         """Replace them."""
         for node in list(self.document.findall(TitleLink)):
-            node.replace_self(chapter_link(self.app, node["to"]))
+            link = chapter_link(self.app, node["to"])
+            node.replace_self(link.children if node.get("plain") else link)
 
 
 def chapter_link(app: Sphinx, page: str) -> nodes.reference:
@@ -164,27 +252,13 @@ def chapter_link(app: Sphinx, page: str) -> nodes.reference:
     return make_refnode(app.builder, env.docname, page, "", title)
 
 
-def write_notebooks(app: Sphinx, exception: Exception | None) -> None:
-    """Write the executed notebooks into the site."""
-    if exception is not None or app.builder.name != "html" or executed(app).single:
-        return
-    site = Path(app.outdir)
-    (site / "notebooks").mkdir(exist_ok=True)
-    for page, notebook in executed(app).notebooks.items():
-        text = nbformat.writes(notebook)
-        (site / "notebooks" / f"{Path(page).name}.ipynb").write_text(text, "utf-8")
-        source = site / "_sources" / f"{page}.ipynb"  # the theme's download button; it has no outputs
-        if source.exists():
-            source.write_text(text, "utf-8")
-
-
 def setup(app: Sphinx) -> None:
     """Register this part of the extension."""
     app.add_config_value("claimbook_root", "", "env", str)
     app.add_config_value("claimbook_executed", "", "env", str)
     app.add_node(TitleLink)
+    app.add_directive("source-parameters", SourceParameters)
     app.add_post_transform(FillTitleLinks)
     app.connect("builder-inited", prepare, priority=400)
     app.connect("builder-inited", show, priority=600)  # once MyST-NB has its configuration
     app.connect("source-read", depend)
-    app.connect("build-finished", write_notebooks)

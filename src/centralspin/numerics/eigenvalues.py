@@ -1,0 +1,54 @@
+"""The slowest eigenvalues of a generator; nothing here knows what it describes. Rates are of order 1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.linalg import eigvals, qr
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
+
+from ..errors import ConvergenceError
+from .stepping import propagate
+
+#: Up to this many unknowns all eigenvalues are computed.
+DENSE = 600
+#: Accuracy of an application of the exponential.
+ACCURACY = 1e-14
+#: More are sought than asked for, so that a pair is not cut in two and the last one is not taken for its neighbour.
+SPARE = 4
+
+
+def slowest(L: Any, count: int, rate: float) -> np.ndarray:
+    r"""Return the eigenvalues of L with the largest real parts, in descending order of these.
+
+    They are the largest ones of :math:`e^{τL}`, whose product with a vector is an evolution over the time τ: an
+    oscillation that hardly decays is found however quick it is, which inverting L around 0 would miss.
+
+    Parameters
+    ----------
+    L : sparse matrix, shape (n, n)
+        The generator.
+    count : int
+        How many; fewer if n is smaller.
+    rate : float
+        A rate about as small as the slowest that matters; τ is about its inverse.
+    """
+    n = L.shape[0]
+    if n <= max(DENSE, count + SPARE + 2):
+        values = eigvals(L.toarray())
+    else:
+        time = 1.0 / max(rate, 1e-3)
+        operator = LinearOperator(
+            (n, n), matvec=lambda v: propagate(L, v.ravel(), [time], ACCURACY)[0], dtype=float
+        )
+        start = np.random.default_rng(0).standard_normal(n)
+        try:
+            _, W = eigs(operator, count + SPARE, which="LM", v0=start)
+        except ArpackNoConvergence as error:
+            raise ConvergenceError(f"The slowest {count} eigenvalues did not converge: {error}") from None
+        Q, _ = qr(W, mode="economic")  # L itself on the subspace that was found
+        values = eigvals(Q.conj().T @ (L @ Q))
+    return np.asarray(
+        sorted(values, key=lambda value: (-round(value.real, 10), abs(value.imag), -value.imag))[:count]
+    )

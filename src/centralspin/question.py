@@ -1,0 +1,244 @@
+"""What is asked: a model checked once, made the general problem without units, and handed to a method.
+
+Nothing behind this module knows which kind of model it was.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .errors import ArgumentError
+from .problem.central_spin import CentralSpinModel
+from .problem.checks import integer, is_operator, real_number, short
+from .problem.collective import CollectiveModel, Correlated, collective_model, top_levels
+from .problem.general import Method, Problem, Task, dimensionless
+from .problem.moments import Arithmetic, Moment, Reading, needed
+from .problem.observables import named
+from .progress import Progress
+from .symmetric.solver import shift
+
+#: Method → what it is; `methods/x.py` is method "x", but for the first.
+METHODS: dict[str, str] = {
+    "symmetric": "symmetric Liouville space, any N and N = ∞",
+    "dicke": "permutation-invariant Dicke blocks, N up to about 100",
+    "full_space": "every site written out, by QuTiP, a few sites",
+    "spin_boson": "the emergent model of Eq. (9) in Fock space by QuTiP, N = ∞ and z = ½",
+    "mean_field": "product states, no correlations",
+    "cumulants": "moments closed by neglecting joint cumulants above an order, any N and N = ∞",
+}
+#: What `cut` of method "symmetric" and `order` of "cumulants" may be at most.
+LARGEST_CUT, LARGEST_ORDER = 10_000, 12
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, whatever the kind of model: the problem, the moments, and how to combine them.
+
+    `combine` takes a function that gives a moment's value. `start` is the state to go on from, if any. `tops` are the
+    populations of the highest levels of oscillators in the central system, which tell whether it has enough of them.
+    """
+
+    model: Any
+    problem: Problem
+    moments: list[Moment]
+    combine: Callable[[Callable[[Moment], Any]], dict[str, Any]]
+    tops: tuple[Moment, ...] = ()
+    start: Any = None
+
+
+def ask(
+    model: Any,
+    observables: Any,
+    central_state: Any = "up",
+    bath_bloch: Any = None,
+    initial: Any = None,
+    times: np.ndarray | None = None,
+) -> Question:
+    """Check a model and what is asked of it; `times` are those over which functions of time matter."""
+    if initial is not None:
+        if not isinstance(initial, Correlated):
+            raise ArgumentError(
+                "initial",
+                "be a `State`, such as `result.final`; product states are given by `central_state` and `bath_bloch`, "
+                "or with the CollectiveModel",
+                short(initial),
+            )
+        left_out(central_state, bath_bloch, "beside `initial`")
+    general = _checked(model, central_state, bath_bloch, initial is not None)
+    start: Any = initial if initial is not None else general.initial
+    correlated = isinstance(start, Correlated)
+    span = np.zeros(1) if times is None else np.array([0.0, times[-1]])
+    problem = dimensionless(general, span + (start.time if correlated else 0.0))
+    if correlated:
+        problem = start.held.placed(problem).later(start.time * problem.unit)
+    else:
+        start = None
+    if isinstance(model, CentralSpinModel) and not isinstance(observables, Mapping):
+        chosen = named(observables, model)
+        moments = [moment for observable in chosen.values() for _, moment in observable.terms]
+
+        def combine(value: Callable[[Moment], Any]) -> dict[str, Any]:
+            return {name: observable.combine(value, model) for name, observable in chosen.items()}
+    else:
+        given = read(observables)
+        moments = list(given.values())
+
+        def combine(value: Callable[[Moment], Any]) -> dict[str, Any]:
+            return {name: value(moment) for name, moment in given.items()}
+
+    for moment in moments:
+        moment.check(problem.central.dimension, [c.dimension for c in problem.classes])
+    tops = tuple(Moment(central=top) for top in top_levels(general))
+    return Question(model, problem, moments, combine, tops, start)
+
+
+def left_out(central_state: Any, bath_bloch: Any, where: str) -> None:
+    """Refuse a product state where another initial state is given."""
+    if bath_bloch is not None or not (isinstance(central_state, str) and central_state == "up"):
+        name = "central_state" if bath_bloch is None else "bath_bloch"
+        raise ArgumentError(
+            name, f"be left out {where}", short(central_state if bath_bloch is None else bath_bloch)
+        )
+
+
+def _checked(
+    model: Any, central_state: Any = "up", bath_bloch: Any = None, started: bool = False
+) -> CollectiveModel:
+    if isinstance(model, CentralSpinModel):
+        if bath_bloch is None and not started:
+            model.epsilon  # noqa: B018 - names the rates where no stationary state of the bath exists
+        return collective_model(model, central_state, bath_bloch)
+    if not isinstance(model, CollectiveModel):
+        raise ArgumentError("model", "be a CentralSpinModel or a CollectiveModel", short(model))
+    left_out(central_state, bath_bloch, "for a CollectiveModel, which carries its initial states")
+    return model
+
+
+def read(observables: Any) -> dict[str, Moment]:
+    """Return a mapping of names to moments; a bare operator is one of the central system."""
+    if not isinstance(observables, Mapping) or not observables:
+        raise ArgumentError(
+            "observables",
+            "map names to central operators or Moments for a CollectiveModel",
+            short(observables),
+        )
+    found = {}
+    for name, value in observables.items():
+        if not (isinstance(value, Moment) or is_operator(value)):
+            raise ArgumentError(
+                "observables", "map names to central operators or Moments", f"{name!r}: {short(value)}"
+            )
+        found[str(name)] = value if isinstance(value, Moment) else Moment(central=value)
+    return found
+
+
+def prepare(
+    question: Question,
+    times: np.ndarray | None,
+    tolerance: Any,
+    method: Any,
+    options: Mapping[str, Any],
+    time_budget: Any,
+    t_stops: Sequence[float] = (),
+) -> tuple[Task, Method]:
+    """Make the task of a method, or refuse it."""
+    if not isinstance(method, str) or method not in METHODS:
+        raise ArgumentError("method", f"be among {', '.join(METHODS)}", short(method))
+    chosen: Any  # a module; only the one that is used is imported, for QuTiP is slow
+    if method == "symmetric":
+        from .symmetric import solver as chosen
+    else:
+        chosen = importlib.import_module(f".methods.{method}", __package__)
+    checked = check_options(chosen.OPTIONS, method, options)
+    if t_stops:
+        checked["t_stops"] = tuple(t_stops)
+    tolerance = real_number("tolerance", tolerance, minimum=1e-13, maximum=0.1)
+    unlimited = isinstance(time_budget, float) and time_budget == math.inf
+    budget = math.inf if unlimited else real_number("time_budget", time_budget, minimum=0)
+    problem = question.problem
+    scaled = None if times is None else times * problem.unit
+    moments = tuple(needed([*question.moments, *question.tops], chosen.ABOUT))
+    held = None
+    if question.start is not None and times is not None:
+        if method != "symmetric":
+            raise ArgumentError("initial", f"be a product state with method {method!r}", "a `State`")
+        held, moments = question.start.held, tuple(needed([*moments, Moment()], chosen.ABOUT))  # its trace
+    task = Task(problem, scaled, moments, tolerance, checked, Progress(budget), held)
+    refusal = chosen.refuses(task)
+    if refusal is not None:
+        raise refusal
+    return task, chosen
+
+
+def answer(
+    question: Question,
+    times: np.ndarray | None,
+    tolerance: Any,
+    method: Any = "symmetric",
+    options: Mapping[str, Any] | None = None,
+    time_budget: Any = math.inf,
+    t_stops: Sequence[float] = (),
+) -> tuple[dict[str, Any], Task, Reading]:
+    """Run a method: the values by name, its task, and its reading."""
+    task, chosen = prepare(question, times, tolerance, method, options or {}, time_budget, t_stops)
+    reading = chosen.run(task)
+    return combined(question, task, chosen.ABOUT, reading), task, reading
+
+
+def check_options(known: frozenset[str], method: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a method, or refuse one that it does not know."""
+    offered = sorted(known - {"t_stops"})
+    for name in options:
+        if name not in offered:
+            raise ArgumentError(
+                "options", f"be {' or '.join(offered) or 'nothing'} with method {method!r}", repr(name)
+            )
+    checked = {name: value for name, value in options.items() if value is not None}
+    for name, least, most in (("cut", 0, LARGEST_CUT), ("order", 1, LARGEST_ORDER)):
+        if name in checked:
+            checked[name] = integer(name, checked[name], minimum=least, maximum=most)
+    if "memory_budget" in checked:
+        checked["memory_budget"] = real_number("memory_budget", checked["memory_budget"], minimum=0)
+    return checked
+
+
+def combined(question: Question, task: Task, about: str, reading: Reading) -> dict[str, Any]:
+    """What was asked for, from what the method read."""
+    arithmetic = Arithmetic(
+        task.moments,
+        reading.values[None],
+        about,
+        shift(task.problem, task.times, (None,), task.options.get("t_stops", ())),
+    )
+    full = max((float(np.real(arithmetic(top)).max()) for top in question.tops), default=0.0)
+    if full > task.tolerance:
+        reading.details["warning"] = (
+            f"the highest level of an oscillator in the central system holds up to {full:.2g}: give it more levels"
+        )
+    return {name: value[0] for name, value in question.combine(arithmetic).items()}
+
+
+def at_infinity(model: Any) -> Any:
+    """The same model with infinitely many sites, every class keeping its share."""
+    if isinstance(model, CentralSpinModel):
+        return model.replace(N=math.inf)
+    sites = _checked(model).sites
+    size = sum(s.count for s in sites)
+    if size == math.inf:
+        return model
+    return model.replace(sites=[_infinite(s, s.count / size) for s in sites])
+
+
+def _infinite(sites: Any, share: float) -> Any:
+    return replace(sites, count=math.inf, share=share)
+
+
+def number(value: Any) -> Any:
+    """A plain number, complex where the value is."""
+    return complex(value) if np.iscomplexobj(value) else float(value)

@@ -1,0 +1,115 @@
+"""A state that can be held: read from, acted on, and continued from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from .problem.checks import real_number, square_matrix
+from .problem.collective import Correlated
+from .problem.moments import Reading
+from .question import answer, ask, number
+from .result import Result
+from .symmetric.basis import OperatorBasis
+from .symmetric.state import Held
+from .travel import Saved
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class State(Saved, Correlated):
+    r"""The state of a central system and its sites, at any N.
+
+    `evolve(…).final` and `steady_state(…).state` are such; `evolve(…, initial=state)` goes on from one. A state is
+    known as well as the observables of the run that made it asked for. Where more is needed later on, it is made again,
+    better: errors are always those of the whole history.
+
+    Attributes
+    ----------
+    model : CentralSpinModel or CollectiveModel
+        What it is a state of.
+    time : float
+        When, in units of 1/γ; 0 for a stationary state. Functions of time in a model go on from it.
+    tolerance : float
+        The accuracy that was asked for where it was made.
+    held : Held
+        Its coordinates, see `centralspin.symmetric.state`.
+    """
+
+    model: Any
+    time: float
+    tolerance: float
+    held: Held
+
+    @classmethod
+    def of(cls, model: Any, reading: Reading, time: float, tolerance: float) -> State | None:
+        """The state that a method left, if it did."""
+        return None if reading.state is None else cls(model, time, tolerance, reading.state)
+
+    @property
+    def _basis(self) -> OperatorBasis:
+        return OperatorBasis(math.isqrt(self.held.vectors.shape[1]))
+
+    @property
+    def central(self) -> np.ndarray:
+        """The density matrix of the central system, shape (d, d); its trace is that of the state."""
+        d, elements = self._basis.dimension, self._basis.elements
+        first, second = self.held.vectors[0].T
+        if np.abs(first - second).max() <= self.tolerance:
+            return np.asarray(np.tensordot(first, elements, axes=1))
+        found = self.expect({str(i): e for i, e in enumerate(elements)})
+        return np.asarray(d * np.tensordot([found[str(i)] for i in range(d * d)], elements, axes=1))
+
+    @property
+    def trace(self) -> float:
+        """The trace: 1, unless `apply` has changed it."""
+        return float(np.trace(self.central).real)
+
+    def apply(self, operator: Any) -> State:
+        r"""Return the state KρK† for an operator K on the central system: a π pulse, a projection, a jump.
+
+        The trace is kept as it comes out.
+
+        Parameters
+        ----------
+        operator : d×d operator
+            K.
+        """
+        basis = self._basis
+        K = square_matrix("operator", operator, basis.dimension)
+        left = basis.left(K)  # and ρ ↦ ρK† is its complex conjugate
+        return replace(self, held=self.held.multiplied((left @ left.conj()).real))
+
+    def normalized(self) -> State:
+        """The state divided by its trace."""
+        factor = np.eye(self._basis.size) / self.trace
+        return replace(self, held=self.held.multiplied(factor))
+
+    def at(self, time: float) -> State:
+        """The same state with its clock set to another time, which only functions of time in a model can tell."""
+        return replace(self, time=real_number("time", time))
+
+    def expect(self, observables: Any, *, tolerance: float | None = None) -> Result:
+        r"""Return the expectation values Tr(Oρ), by name.
+
+        Parameters
+        ----------
+        observables : sequence of str, or mapping of names to central operators or `Moment`
+            As for `evolve`.
+        tolerance : float, optional
+            The largest error; by default what was asked for where the state was made.
+        """
+        question = ask(self.model, observables, initial=self)
+        asked = self.tolerance if tolerance is None else tolerance
+        found, task, reading = answer(question, np.zeros(1), asked)
+        values = {name: number(np.ravel(value)[0]) for name, value in found.items()}
+        return Result(values, self.model, "symmetric", task.tolerance, reading.error, reading.details)
+
+    def __repr__(self) -> str:
+        return (
+            f"State of a central system of {self._basis.dimension} levels with "
+            f"{' + '.join(f'{count:g}' for count in self.held.counts)} sites at t = {self.time:g} "
+            f"({self.held.vectors[..., 0].size} numbers)"
+        )

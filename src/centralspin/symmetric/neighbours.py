@@ -1,0 +1,130 @@
+r"""Stationary states of many problems that differ a little: each is found from the one before it.
+
+The factorisation A₀ of one problem is a good preconditioner for the next: of :math:`A_0^{-1} A` most eigenvalues are
+near 1, so that few iterations do where a factorisation of A would take most of the time. It is made afresh where they
+do not do any more. That a stationary state is unique is established as ever, at the first cut, which is small enough.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from scipy.sparse.linalg import LinearOperator, gmres
+
+from ..errors import ConvergenceError
+from ..numerics.stationary import factorise
+
+#: Below so many unknowns a problem is solved by itself, which also tells whether it has one solution; above so many
+#: factorisations take too much memory.
+LEAST, MOST = 700, 8000
+#: Sets of occupations that factorisations are kept of.
+KEPT = 6
+#: Iterations after which a new factorisation is better.
+ITERATIONS = 25
+#: The part of the allowed error that iterations aim at, and the part that is accepted. Both are of the correction that
+#: A₀ would make, which is too small for a mode of A that is slower than those of A₀.
+AIM, ACCEPTED = 1e-3, 1e-2
+
+
+class Neighbours:
+    """Factorisations and states of the problems before this one, by the set of occupations."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[Any, tuple[Any, np.ndarray]] = OrderedDict()
+        #: How often a factorisation was made, and how often one was used again.
+        self.made, self.used = 0, 0
+
+    def stationary(self, key: Any, L: csr_matrix, rows: Any, tolerance: float) -> np.ndarray | None:
+        """Return v with L v = 0 and v_0 = 1, or None where another way is better.
+
+        Parameters
+        ----------
+        key : hashable
+            What two problems have in common whose matrices have one shape and meaning.
+        L : sparse matrix
+            The generator.
+        rows : sparse matrix
+            What is read.
+        tolerance : float
+            The error that is allowed in what is read.
+        """
+        n = L.shape[0]
+        if not LEAST < n <= MOST:
+            return None
+        A, scale = bordered(L)
+        b = scale[0] * np.eye(1, n)[0]
+        if key in self._known:
+            lu, guess = self._known[key]
+            v = improved(A, b, lu, guess, abs(rows), tolerance)
+            if v is not None:
+                self.used += 1
+                self._keep(key, lu, v)
+                return v
+        try:
+            lu = factorise(A)
+        except ConvergenceError:  # the usual way finds out why
+            return None
+        self.made += 1
+        v = improved(A, b, lu, lu.solve(b), abs(rows), tolerance)
+        if v is not None:
+            self._keep(key, lu, v)
+        return v
+
+    def _keep(self, key: Any, lu: Any, v: np.ndarray) -> None:
+        self._known[key] = lu, v
+        self._known.move_to_end(key)
+        while len(self._known) > KEPT:
+            self._known.popitem(last=False)
+
+
+def bordered(L: csr_matrix) -> tuple[csr_matrix, np.ndarray]:
+    """L with the trace for its first row, and every row divided by its largest entry; and what that multiplied."""
+    first = int(L.indptr[1])
+    data, indices = np.r_[1.0, L.data[first:]], np.r_[0, L.indices[first:]]
+    indptr = np.r_[0, L.indptr[1:] - (first - 1)]
+    counts = np.diff(indptr)
+    largest = np.zeros(len(counts))
+    largest[counts > 0] = np.maximum.reduceat(np.abs(data), indptr[:-1][counts > 0])
+    scale = 1 / np.where(largest > 0, largest, 1.0)
+    return csr_matrix((data * np.repeat(scale, counts), indices, indptr), shape=L.shape), scale
+
+
+def improved(
+    A: csr_matrix, b: np.ndarray, lu: Any, v: np.ndarray, rows: Any, tolerance: float
+) -> np.ndarray | None:
+    """Solve A v = b from a guess, preconditioned by a factorisation; None where that does not converge."""
+    n = len(b)
+    correction = lu.solve(b - A @ v)
+    operator = LinearOperator((n, n), matvec=lambda x: lu.solve(A @ x), dtype=float)
+    aim = max(AIM * tolerance, 1e-14 * float(np.linalg.norm(v)))
+    if np.linalg.norm(correction) > aim:
+        change, _ = gmres(operator, correction, rtol=0.0, atol=aim, restart=ITERATIONS, maxiter=1)
+        v = v + change
+        correction = lu.solve(b - A @ v)
+    v = v + correction
+    missed = float((rows @ np.abs(correction)).max(initial=0))
+    return v if missed <= ACCEPTED * tolerance else None
+
+
+_CURRENT: ContextVar[Neighbours | None] = ContextVar("neighbours", default=None)
+
+
+def current() -> Neighbours | None:
+    """What is known of the problems before this one, where they are computed one after the other."""
+    return _CURRENT.get()
+
+
+@contextlib.contextmanager
+def starting_from(neighbours: Neighbours) -> Iterator[None]:
+    """Let stationary states inside start from those before them."""
+    token = _CURRENT.set(neighbours)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)

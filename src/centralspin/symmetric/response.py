@@ -1,0 +1,200 @@
+r"""Two-time correlations and spectra: the evolution of what operators make of a state.
+
+By the quantum regression theorem
+
+.. math:: ⟨A(0) B(τ) C(0)⟩ = \mathrm{Tr}\, B\, e^{Lτ}[C ρ A]
+
+for any state ρ. CρA is not Hermitian; its real and imaginary parts evolve side by side as columns, for L is real.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.polynomial.legendre import leggauss, legvander
+from scipy.sparse import csr_matrix
+from scipy.special import spherical_jn
+
+from ..errors import ConvergenceError
+from ..numerics.eigenvalues import slowest
+from ..numerics.stepping import EPSILON, evolve_linear
+from ..problem.general import Task
+from ..problem.moments import Moment
+from .cut import Outcome
+from .settling import masks
+from .solver import INTEGRATION, Solver, triangular
+from .state import multiplication
+
+#: An operator as Σ c m, every m about the reference states; None is the identity.
+Factor = Sequence[tuple[complex, Moment]] | None
+
+#: Nodes of Gauss's rule, and Legendre polynomials, in a panel of time; the last of them tell whether they suffice.
+NODES, LAST = 24, 4
+#: Panels that are evolved in one stretch, and how many stretches there may be.
+PANELS, STRETCHES = 16, 1000
+#: Where the last polynomials hold less than this part of what is allowed, panels become longer.
+SMOOTH = 1e-4
+#: What no longer falls is left over from round-off if it is smaller than this part of what is allowed.
+NOTHING = 1e-3
+
+
+class Response(Solver):
+    """Moments of C ρ A in time.
+
+    Parameters
+    ----------
+    task : Task
+        Times, and moments to read.
+    A, C : Factor
+        What stands on the right and on the left of the state.
+    stationary : bool
+        Whether ρ is the stationary state and not the initial one.
+    connected : bool
+        Subtract Tr(CρA) ρ, what never relaxes.
+    """
+
+    complex = True
+
+    def __init__(self, task: Task, A: Factor, C: Factor, stationary: bool, connected: bool = False) -> None:
+        self._sides = ((C, "left"), (A, "right"))
+        self._from_rest, self._connected = stationary, connected
+        super().__init__(task, factors=[moment for factor in (A, C) for _, moment in factor or ()])
+
+    def start(self, generator: Any, mask: np.ndarray) -> np.ndarray:
+        """C ρ A, as real and imaginary parts by set."""
+        if self._from_rest:
+            rho = self.rest_state(generator, mask, triangular(generator.rows(self.readout, self.references)))
+        else:
+            rho = super().start(generator, mask)
+        V, keep = rho.astype(complex), self._masks(mask, rho)
+        for factor, side in self._sides:
+            if factor is not None:
+                V = keep * sum(
+                    c * (multiplication(self.compiled, generator, moment, self.references, side) @ V)
+                    for c, moment in factor
+                )
+        if self._connected:
+            V = V - rho * V[0]
+        return np.stack([V.real, V.imag], axis=-1).reshape(len(V), -1)
+
+
+class Spectral(Response):
+    r"""The integrals :math:`\int_0^∞ e^{-iωτ}\, \mathrm{Tr}\, B\, e^{Lτ}[C ρ A]_\mathrm{connected}\, dτ` for many ω.
+
+    Time is cut into panels. In each of them what is read is a polynomial, by its values at the nodes of Gauss's rule;
+    the Fourier integral of a Legendre polynomial is a spherical Bessel function. So any frequency is as good as any
+    other, and a thousand of them cost little more than one.
+
+    Parameters
+    ----------
+    task, A, C
+        As of `Response`; ρ is the stationary state, and the times of the task are not used.
+    frequencies : ndarray
+        ω, dimensionless.
+    """
+
+    def __init__(self, task: Task, A: Factor, C: Factor, frequencies: np.ndarray) -> None:
+        super().__init__(task, A, C, stationary=True, connected=True)
+        self._frequencies = frequencies
+
+    def _steady(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
+        """The integrals, shape (frequencies, moments)."""
+        generator, mask = self._prepared(outer, inner)
+        V = self.start(generator, mask)
+        (L,), (rows,) = (
+            generator.matrices(self.references),
+            generator.rows(self.readout, self.references),
+        )
+        used = np.unique(rows.indices)
+        pick = csr_matrix((np.ones(len(used)), (np.arange(len(used)), used)), shape=(len(used), L.shape[0]))
+        dense, keep = rows[:, used].toarray(), self._masks(mask, V)
+        tolerance = INTEGRATION * self.task.tolerance
+        total = np.zeros((len(self._frequencies), len(dense)), dtype=complex)
+        began, length, apart = 0.0, 1.0, 0.0
+        for _ in range(STRETCHES):
+            while True:  # until what is read is smooth in the panels
+                panels = Panels(length)
+                states, after = evolve_linear(
+                    L, V, panels.times, pick, 0.1 * tolerance / max(1.0, panels.span), keep, None, self.task.progress
+                )  # fmt: skip
+                states = states[..., ::2] + 1j * states[..., 1::2]  # (times, used, sets)
+                coefficients = panels.coefficients(states[..., 0] @ dense.T)
+                rough = length * float(np.abs(coefficients[:, -LAST:]).sum(axis=0).max(initial=0))
+                if rough <= tolerance or length < EPSILON:
+                    break
+                length /= 2
+            total += panels.integrals(coefficients, self._frequencies, began)
+            V, began = after, began + panels.span
+            difference = np.abs(states[..., 0] - states[..., -1]) @ np.abs(dense).T
+            apart += panels.span * float(difference.max(axis=1).mean())
+            # What is left, judged by all that may still be read, from the first panel to the last.
+            first, last = (
+                float((np.abs(states[part, :, 0]).max(axis=0) @ np.abs(dense).T).max(initial=0))
+                for part in (slice(NODES), slice(-NODES, None))
+            )
+            falls = math.log(first / last) if 0 < last < first else math.inf if last == 0 else 0.0
+            if panels.span * last <= tolerance * max(
+                falls, NOTHING
+            ):  # the integral of what falls exponentially
+                return Outcome(total, apart, generator.size)
+            if rough <= SMOOTH * tolerance:
+                length *= 1.5
+        raise ConvergenceError("The correlation did not decay: the stationary state is reached too slowly.")
+
+
+class Panels:
+    """A stretch of time in panels of one length, from its begin on."""
+
+    def __init__(self, length: float) -> None:
+        self.length, self.span = length, PANELS * length
+        x, w = leggauss(NODES)
+        self._middles = length * (np.arange(PANELS) + 0.5)
+        #: The end of the stretch is the last time, for that is where the next one begins.
+        self.times = np.r_[(self._middles[:, None] + 0.5 * length * x).ravel(), self.span]
+        self._project = (legvander(x, NODES - 1) * w[:, None]).T * (np.arange(NODES) + 0.5)[:, None]
+
+    def coefficients(self, values: np.ndarray) -> np.ndarray:
+        """Of Legendre polynomials, shape (panels, polynomials, …), from values at the times."""
+        return np.einsum(
+            "lj,pj...->pl...", self._project, values[:-1].reshape(PANELS, NODES, *values.shape[1:])
+        )
+
+    def integrals(self, coefficients: np.ndarray, frequencies: np.ndarray, began: float) -> np.ndarray:
+        r"""The integral of :math:`e^{-iωτ}` times the polynomials, shape (frequencies, …), τ counted from `began`."""
+        q, order = 0.5 * self.length * frequencies, np.arange(NODES)
+        bessel = self.length * (-1j) ** order * spherical_jn(order, q[:, None])  # (frequencies, polynomials)
+        phases = np.exp(-1j * np.multiply.outer(frequencies, began + self._middles))
+        return np.einsum("fp,fl,plm->fm", phases, bessel, coefficients, optimize=True)
+
+
+class Decay(Solver):
+    """The slowest eigenvalues of the generator, those with the largest real parts.
+
+    Parameters
+    ----------
+    task : Task
+        Without times; its moments are not read.
+    count : int
+        How many.
+    """
+
+    def __init__(self, task: Task, count: int) -> None:
+        super().__init__(task)
+        self._count = count
+
+    def _stationary(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
+        """The eigenvalues by the outer set, in descending order of their real parts."""
+        generator, mask = self._prepared(outer, inner)
+        (L,) = generator.matrices(self.references)
+        found = []
+        for keep in masks(mask).T:
+            index = np.flatnonzero(keep)
+            found.append(slowest(csr_matrix(L[index][:, index]), self._count, self.slowest()))
+        values = found[0]
+        # A set may order eigenvalues of about the same real part in another way: compare each with its nearest.
+        change = max(float(np.abs(value - found[-1]).min()) for value in values[: len(found[-1])])
+        short = len(values) < self._count and not inner.all()
+        return Outcome(values, math.inf if short else change, generator.size)

@@ -1,0 +1,273 @@
+"""Correlations, spectra and decay rates against QuTiP, the whole space and closed forms."""
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+import qutip
+
+from centralspin import (
+    PAULI,
+    SIGMA_MINUS,
+    SIGMA_PLUS,
+    ArgumentError,
+    CentralSpinModel,
+    CollectiveModel,
+    ConvergenceError,
+    Moment,
+    Sites,
+    correlation,
+    eigenvalues,
+    evolve,
+    gap,
+    spectrum,
+    steady_state,
+)
+from centralspin.methods.full_space import FullSpace
+from centralspin.question import ask
+
+X, Y, Z = PAULI
+LOWER = np.diag(np.sqrt(np.arange(1.0, 8)), 1)
+
+
+def total(B: np.ndarray, about: str = "zero") -> Moment:
+    """A collective operator over √N."""
+    return Moment(site=B, about=about)
+
+
+class Whole:
+    """The same problem in the whole space, by dense matrices."""
+
+    def __init__(self, model: object) -> None:
+        problem = ask(model, {"one": Moment()}).problem
+        self.space = FullSpace(problem)
+        self.L = self.space.liouvillian() * problem.unit
+        self.rest = qutip.steadystate(self.L)
+
+    def operator(self, given: object) -> qutip.Qobj:
+        moment = Moment() if given is None else given if isinstance(given, Moment) else Moment(central=given)
+        return self.space.moment(moment)
+
+    def correlation(self, rho: qutip.Qobj, times: np.ndarray, operators: tuple) -> np.ndarray:
+        A, B, C = map(self.operator, operators)
+        start = qutip.operator_to_vector(C * rho * A)
+        return np.array(
+            [complex((B * qutip.vector_to_operator((self.L * t).expm() * start)).tr()) for t in times]
+        )
+
+    def half(self, start: qutip.Qobj, B: qutip.Qobj, frequency: float) -> complex:
+        """∫_0^∞ e^{−iωτ} Tr B e^{Lτ}[start − Tr(start) ρ] dτ."""
+        one, rest = (qutip.operator_to_vector(x).full().ravel() for x in (self.operator(None), self.rest))
+        x = qutip.operator_to_vector(start).full().ravel() - start.tr() * rest
+        matrix = 1j * frequency * np.eye(len(x)) - self.L.full() + np.outer(rest, one.conj())
+        y = np.linalg.solve(matrix, x).reshape(self.rest.shape, order="F")
+        return complex((B * qutip.Qobj(y, dims=self.rest.dims)).tr())
+
+
+OPERATORS = {
+    "emission": (None, SIGMA_PLUS, SIGMA_MINUS),
+    "g2": (SIGMA_PLUS, SIGMA_PLUS @ SIGMA_MINUS, SIGMA_MINUS),
+    "collective": (None, total(SIGMA_PLUS), total(SIGMA_MINUS)),
+    "left": (total(Z), total(X), None),
+    "mixed": (total(SIGMA_MINUS), SIGMA_PLUS, total(Z)),
+    "product": (Moment(central=Y, site=SIGMA_PLUS, power=2, about="zero"), total(Z), SIGMA_MINUS),
+    "nothing": (None, Z, None),
+}
+
+
+@pytest.mark.parametrize("operators", OPERATORS.values(), ids=OPERATORS)
+def test_correlations_in_the_stationary_state(operators: tuple) -> None:
+    model, times = CentralSpinModel.figure_2(3, bath_field=(0, 0, 0.3)), np.array([0.0, 0.4, 1.7])
+    whole = Whole(model)
+    exact = whole.correlation(whole.rest, times, operators)
+    np.testing.assert_allclose(correlation(model, times, operators), exact, atol=1e-9)
+
+
+@pytest.mark.parametrize("operators", OPERATORS.values(), ids=OPERATORS)
+def test_correlations_in_a_state_on_its_way(operators: tuple) -> None:
+    """The sites start away from their stationary state, so that the reference moves."""
+    sites = Sites(
+        count=3, hamiltonian=0.3 * X, jumps=[SIGMA_MINUS, 0.5 * SIGMA_PLUS], couplings=[(2 * SIGMA_PLUS, SIGMA_MINUS)],
+        initial=(np.eye(2) + 0.4 * X + 0.3 * Z) / 2,
+    )  # fmt: skip
+    model = CollectiveModel(hamiltonian=0.4 * Z, jumps=[0.6 * SIGMA_MINUS], sites=sites, initial=[0.6, 0.8])
+    whole, times = Whole(model), np.array([0.0, 0.5, 1.2])
+    rho = qutip.vector_to_operator((whole.L * 0.6).expm() * qutip.operator_to_vector(whole.space.initial()))
+    exact = whole.correlation(rho, times, operators)
+    state = evolve(model, [0.6], {"z": Z}).final
+    np.testing.assert_allclose(correlation(model, times, operators, state=state), exact, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("A", "B"),
+    [
+        (SIGMA_PLUS, SIGMA_MINUS),
+        (X, X),
+        (Z, SIGMA_MINUS),
+        (total(SIGMA_PLUS), total(SIGMA_MINUS)),
+        (total(Z), X),
+    ],
+)
+def test_spectra(A: object, B: object) -> None:
+    model, frequencies = CentralSpinModel.figure_2(3), np.array([-30.0, -3.0, -0.5, 0.0, 1.0, 7.0])
+    whole = Whole(model)
+    a, b = whole.operator(A), whole.operator(B)
+    exact = [whole.half(b * whole.rest, a, w) + whole.half(whole.rest * a, b, -w) for w in frequencies]
+    found = spectrum(model, frequencies, A, B)
+    np.testing.assert_allclose(found, exact, atol=1e-7)
+    assert np.isrealobj(found) == bool((a - b.dag()).norm() < 1e-12)
+    means = [complex((x * whole.rest).tr()) for x in (a, b)]
+    assert found.details["coherent"] == pytest.approx(2 * math.pi * means[0] * means[1], abs=1e-7)
+
+
+def test_the_sign_is_that_of_qutip() -> None:
+    """An emitter at the frequency 3 that decays and is pumped, and sites that do nothing."""
+    H, jumps = 1.5 * Z, [SIGMA_MINUS, 0.5 * SIGMA_PLUS]
+    idle = Sites(count=5, hamiltonian=0 * Z, jumps=[SIGMA_MINUS])
+    model, frequencies = CollectiveModel(hamiltonian=H, jumps=jumps, sites=idle), np.linspace(-6, 6, 7)
+    operators = [qutip.Qobj(SIGMA_PLUS), qutip.Qobj(SIGMA_MINUS)]
+    exact = qutip.spectrum(qutip.Qobj(H), frequencies, [qutip.Qobj(J) for J in jumps], *operators)
+    found = spectrum(model, frequencies, *operators)
+    np.testing.assert_allclose(found, exact, atol=1e-6)
+    assert found[5] > 10 * found[1]  # ω = 4 and −4
+
+
+@pytest.mark.parametrize("N", [20, 10**5, math.inf])
+def test_the_spectrum_is_the_integral_of_the_correlation(N: float) -> None:
+    model, times = CentralSpinModel.figure_2(N), np.linspace(0, 25, 2501)
+    C = correlation(model, times, (None, SIGMA_PLUS, SIGMA_MINUS), tolerance=1e-9)
+    C = (
+        np.asarray(C)
+        - steady_state(model, {"p": SIGMA_PLUS})["p"] * steady_state(model, {"m": SIGMA_MINUS})["m"]
+    )
+    weights = np.r_[1, np.tile([4, 2], 1250)[:-1], 1] * 0.01 / 3
+    frequencies = np.array([-2.0, 0.0, 0.7])
+    exact = [2 * np.real((weights * np.exp(-1j * w * times)) @ C) for w in frequencies]
+    np.testing.assert_allclose(spectrum(model, frequencies, SIGMA_PLUS, SIGMA_MINUS), exact, atol=2e-6)
+
+
+def test_the_sum_rule() -> None:
+    """∫ S(ω) dω/2π is the connected equal-time value, to what lies outside of the window."""
+    model = CentralSpinModel.figure_2(80)
+    frequencies = np.linspace(-400, 400, 40001)
+    S = spectrum(model, frequencies, SIGMA_PLUS, SIGMA_MINUS, tolerance=1e-9)
+    up = (1 + steady_state(model)["tau_z"]) / 2
+    mean = steady_state(model, {"m": SIGMA_MINUS})["m"]
+    inside = S.sum() * (frequencies[1] - frequencies[0]) / (2 * math.pi)
+    # Outside it falls as 2 c/ω², c being what it has at the edge.
+    outside = (S[0] + S[-1]) * frequencies[-1] / (2 * math.pi)
+    assert inside + outside == pytest.approx(up - abs(mean) ** 2, abs=1e-6)
+    assert (S > 0).all()
+
+
+def test_linear_optics_at_infinity() -> None:
+    """A cavity beside a bath that decays only: two damped oscillators, whose spectrum is rational."""
+    g, kappa, decay, pump = 0.7, 0.5, 1.0, 0.04
+    M = np.array([[-(kappa - pump) / 2, -1j * g], [-1j * g, -decay / 2]])  # of ⟨a⟩ and ⟨b⟩
+    noise = -np.array([pump, 0, 0, 0], dtype=complex)  # of ⟨b_i† b_j⟩
+    covariance = np.linalg.solve(np.kron(M.conj(), np.eye(2)) + np.kron(np.eye(2), M), noise).reshape(2, 2)
+    frequencies, missed = np.array([-1.0, -0.3, 0.0, 0.4, 1.1]), []
+    exact = [  # ⟨a†(τ) a(0)⟩ = Σ_j (e^{M* τ})_{0j} ⟨b_j† a⟩
+        2 * np.real(np.linalg.solve(1j * w * np.eye(2) - M.conj(), covariance[:, 0])[0]) for w in frequencies
+    ]
+    for levels in (4, 8):
+        a = LOWER[:levels, :levels]
+        sites = Sites(
+            count=math.inf, hamiltonian=0 * Z, jumps=[SIGMA_MINUS], couplings=[(g * a.T, SIGMA_MINUS)]
+        )
+        jumps = [math.sqrt(kappa) * a, math.sqrt(pump) * a.T]
+        model = CollectiveModel(hamiltonian=0 * a, jumps=jumps, sites=sites)
+        missed.append(np.abs(spectrum(model, frequencies, a.T, a) - exact).max())
+    # The probability of level d is about (⟨n⟩/(1 + ⟨n⟩))^d: what is missing falls by that factor for every level.
+    occupation = covariance[0, 0].real
+    assert missed[1] < 2 * missed[0] * (occupation / (1 + occupation)) ** 4 + 1e-6
+
+
+@pytest.mark.parametrize("changes", [{}, {"bath_decay": 2.0, "bath_pump": 0.6, "g0": 1.0}])
+def test_eigenvalues_are_those_of_the_whole_space(changes: dict) -> None:
+    model = CentralSpinModel.figure_2(3, **changes)
+    exact = np.linalg.eigvals(Whole(model).L.full())
+    found = eigenvalues(model, 8)
+    assert found[0] == pytest.approx(0, abs=1e-10)
+    assert max(np.abs(exact - value).min() for value in found) < 1e-9
+    assert (np.diff(found.real) < 1e-9).all()
+    symmetric = exact[[np.abs(found - value).min() < 1e-9 for value in exact]]
+    assert found.gap == pytest.approx(-np.sort(symmetric.real)[::-1][1], abs=1e-9)
+    assert gap(model) == pytest.approx(found.gap, abs=1e-9)
+
+
+@pytest.mark.parametrize("N", [30, math.inf])
+def test_the_last_decay_is_that_of_the_slowest_eigenvalues(N: float) -> None:
+    """What is left after a long time obeys the recurrence that two exponentials obey."""
+    model = CentralSpinModel.figure_2(N, g0=0.3, bath_decay=0.3, bath_pump=0.06)
+    rest = steady_state(model, ["tau_x"], tolerance=1e-11)["tau_x"]
+    d = evolve(model, [60.0, 65.0, 70.0], ["tau_x"], tolerance=1e-13)["tau_x"] - rest
+    slow = eigenvalues(model, 3)[1:].real
+    assert slow[1] < 1.05 * slow[0] < 0
+
+    def missed(*rates: float) -> float:
+        x, y = np.exp(5 * np.array(rates))
+        return abs(d[2] - (x + y) * d[1] + x * y * d[0]) / abs(d[2])
+
+    assert missed(*slow) < 1e-3
+    assert missed(1.03 * slow[0], slow[1]) > 3 * missed(*slow) and missed(
+        0.97 * slow[0], slow[1]
+    ) > 3 * missed(*slow)
+
+
+def test_quick_oscillations_that_hardly_decay_are_the_slowest() -> None:
+    """A cavity far off resonance: its eigenvalues lie far away from 0, and close to the imaginary axis."""
+    a = LOWER[:3, :3]
+    sites = Sites(count=30, hamiltonian=0 * Z, jumps=[SIGMA_MINUS], couplings=[(0.01 * a.T, SIGMA_MINUS)])
+    model = CollectiveModel(hamiltonian=20 * a.T @ a, jumps=[0.1 * a], sites=sites)
+    found = eigenvalues(model, 3)
+    assert abs(abs(found[1].imag) - 20) < 0.01 and found.gap == pytest.approx(0.005, abs=1e-4)
+
+
+def test_responses_are_arrays_that_know_their_origin() -> None:
+    model = CentralSpinModel.figure_2(5)
+    found = correlation(model, [0, 1.0], (None, X, X))
+    assert found.shape == (2,) and found[0] == pytest.approx(1, abs=1e-8)
+    copy = pickle.loads(pickle.dumps(found))
+    assert copy.problem.N == 5 and copy.error == found.error and (copy.axis == [0, 1]).all()
+    np.testing.assert_array_equal(copy, found)
+
+
+def test_units_change_nothing() -> None:
+    one = CentralSpinModel.figure_2(6)
+    other = CentralSpinModel.figure_2(6, **{
+        name: 1e9 * np.array(getattr(one, name))
+        for name in ("g0", "central_field", "central_pump", "central_decay", "bath_pump", "bath_decay")
+    })  # fmt: skip
+    S = spectrum(one, [0.3], SIGMA_PLUS, SIGMA_MINUS)
+    assert 1e9 * spectrum(other, [0.3e9], SIGMA_PLUS, SIGMA_MINUS)[0] == pytest.approx(S[0], abs=1e-6)
+    assert 1e-9 * gap(other) == pytest.approx(gap(one), rel=1e-6)
+    C = correlation(one, [0.7], (X, Y, None))
+    assert correlation(other, [0.7e-9], (X, Y, None))[0] == pytest.approx(C[0], abs=1e-8)
+
+
+def test_bad_input_is_told() -> None:
+    model = CentralSpinModel.figure_2(6)
+    for call, sentence in (
+        (lambda: correlation(model, [1.0], (X, X)), "`operators` must be A, B, C of"),
+        (lambda: correlation(model, [1.0], (X, "x", X)), "`operators[1]` must be None, an operator"),
+        (lambda: correlation(model, [1.0], (np.eye(3), X, X)), "`central` must be 2×2"),
+        (
+            lambda: correlation(model, [1.0], (None, X, X), state="up"),
+            '`state` must be "stationary" or a `State`',
+        ),
+        (lambda: correlation(model, [-1.0], (None, X, X)), "`times` must"),
+        (lambda: spectrum(model, [], X, X), "`frequencies` must hold at least one"),
+        (lambda: spectrum(model, [math.nan], X, X), "`frequencies` must be"),
+        (lambda: spectrum(model, [0.0], X, np.eye(3)), "`central` must be 2×2"),
+        (lambda: eigenvalues(model, 0), "`k` must be"),
+        (lambda: eigenvalues(model, 3, method="dicke"), "`options` must be cut or memory_budget"),
+    ):
+        with pytest.raises(ArgumentError) as error:
+            call()
+        assert sentence in str(error.value)
+    closed = CentralSpinModel(N=4, g0=1.0, scaling=0.5, bath_decay=1.0)
+    open_ = closed.replace(g0=0.0, central_field=(0, 0, 1.0))
+    with pytest.raises(ConvergenceError):
+        correlation(open_, [1.0], (None, X, X))

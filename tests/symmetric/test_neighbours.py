@@ -1,0 +1,94 @@
+"""Do problems of one shape share what they have in common, and only that?"""
+
+import numpy as np
+import pytest
+from conftest import PAPER
+
+from centralspin import ConvergenceError, steady_state
+from centralspin.symmetric import neighbours, space
+from centralspin.symmetric.neighbours import Neighbours, starting_from
+
+MODEL = PAPER.replace(N=20)
+NAMES = ("tau_z", "Q2", "Q4")
+
+
+@pytest.fixture
+def factorised(monkeypatch):
+    """The sizes of what is factorised for neighbours."""
+    sizes, factorise = [], neighbours.factorise
+
+    def counted(matrix):
+        sizes.append(matrix.shape[0])
+        return factorise(matrix)
+
+    monkeypatch.setattr(neighbours, "factorise", counted)
+    return sizes
+
+
+def test_states_nearby_need_few_factorisations_and_are_as_accurate(factorised) -> None:
+    known, couplings = Neighbours(), np.linspace(2.0, 2.2, 9)
+    with starting_from(known):
+        found = [steady_state(MODEL.replace(g0=g0), NAMES, tolerance=1e-6) for g0 in couplings]
+    assert min(factorised) > neighbours.LEAST and len(factorised) == known.made
+    assert known.used >= 3 * known.made > 0, "most are found with a factorisation from before"
+    for g0, state in zip(couplings, found, strict=True):
+        single = steady_state(MODEL.replace(g0=g0), NAMES, tolerance=1e-6)
+        assert state.details == single.details or state.details["cut"] == single.details["cut"]
+        for name in NAMES:
+            assert abs(state[name] - single[name]) < 1e-9
+
+
+def test_a_jump_of_the_parameters_costs_a_factorisation_and_no_accuracy(factorised) -> None:
+    known = Neighbours()
+    far = MODEL.replace(g0=-3.0, central_pump=0.01, central_decay=2.0, bath_decay=0.6)
+    with starting_from(known):
+        steady_state(MODEL.replace(g0=2.0), NAMES, cut=14)
+        before = len(factorised)
+        found = steady_state(far, NAMES, cut=14)
+    assert len(factorised) > before
+    single = steady_state(far, NAMES, cut=14)
+    assert max(abs(found[name] - single[name]) for name in NAMES) < 1e-11
+
+
+def test_nothing_is_kept_outside() -> None:
+    with starting_from(Neighbours()):
+        assert neighbours.current() is not None
+    assert neighbours.current() is None
+
+
+def test_a_state_that_is_not_unique_is_refused_after_one_that_is() -> None:
+    degenerate = MODEL.replace(g0=0.0, central_pump=0.0, central_decay=0.0)
+    known = Neighbours()
+    with starting_from(known):
+        steady_state(MODEL.replace(g0=2.0), NAMES, tolerance=1e-6)
+        with pytest.raises(ConvergenceError, match="not unique"):
+            steady_state(degenerate, NAMES, tolerance=1e-6)
+
+
+def test_bordered_matrix_is_that_of_its_definition() -> None:
+    from scipy.sparse import csr_matrix
+
+    L = csr_matrix(np.array([[0.0, 2.0, 0.0], [0.0, -4.0, 1.0], [0.5, 0.0, 0.0]]))
+    A, scale = neighbours.bordered(L)
+    np.testing.assert_array_equal(A.toarray(), [[1, 0, 0], [0, -1, 0.25], [1, 0, 0]])
+    np.testing.assert_array_equal(scale, [1, 0.25, 2])
+
+
+def test_spaces_of_one_shape_are_shared_and_no_others() -> None:
+    n = np.array([[0, 0], [0, 1], [1, 0]])
+    one, again = space.shared_space(n, [0, 0]), space.shared_space(n.copy(), [0, 0])
+    assert one is again
+    assert space.shared_space(n, [0, 1]) is not one
+    other = space.shared_space(np.array([[0, 0], [0, 1], [2, 0]]), [0, 0])
+    assert other is not one and other.occupations[2, 0] == 2
+    for size in range(3, 3 + space.SHARED):
+        space.shared_space(np.arange(size)[:, None], [0])
+    assert len(space._SHARED) == space.SHARED and space.shared_space(n, [0, 0]) is not one
+
+
+def test_condensates_of_different_size_share_no_elements() -> None:
+    """What is kept with a space depends on N; a third problem must not get what the first one left."""
+    first = steady_state(PAPER.replace(N=50), NAMES, cut=6)
+    other = steady_state(PAPER.replace(N=1000), NAMES, cut=6)
+    space._SHARED.clear()
+    assert steady_state(PAPER.replace(N=1000), NAMES, cut=6) == other != first
