@@ -509,7 +509,7 @@ def _show(record: dict[str, Any], claim: Claim, changed: bool, settings: Setting
         verdict += f"{'also ' if record['holds'] else ''}{word} here" if changed else word
     kind = f"beyond the {settings.source}" if claim.kind == "beyond" else claim.kind
     text = f"{verdict} | {kind} | {claim.where} | {claim.quantity}{before}{measured}{after} [{claim.id}]"
-    colour = _COLOUR[record["holds"]]
+    colour, where = _COLOUR[record["holds"]], _markup(claim.where).removesuffix(".")
     badges = (
         f'<span class="claim-badge" style="background:{colour};color:#fff;border-radius:.3em;'
         f'padding:.1em .5em;font-weight:600">{html.escape(verdict)}</span> '
