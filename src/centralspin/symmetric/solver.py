@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import null_space
 from scipy.sparse import bmat, csr_matrix, eye_array
+from scipy.sparse.csgraph import connected_components
 
 from ..errors import ArgumentError, ConvergenceError
 from ..numerics.stationary import NotUniqueError, StationarySolver
@@ -88,7 +89,7 @@ class Solver:
     def __init__(
         self, task: Task, orders: Sequence[int | None] = (None,), factors: Sequence[Moment | None] = ()
     ) -> None:
-        self.task, self.orders, self.cut = task, tuple(orders), 0
+        self.task, self.orders, self.cut, self.share = task, tuple(orders), 0, 1.0
         start: Held | None = task.start
         problem = task.problem if task.times is not None else task.problem.stationary()
         self.compiled = compile_problem(problem, None if start is None else start.mixes)
@@ -204,12 +205,14 @@ class Solver:
             task.options.get("memory_budget", MEMORY_BUDGET),
         )
         self.end = found.outcome.end
-        details = {
+        details: dict[str, Any] = {
             "cut": found.cut,
             "unknowns": found.outcome.unknowns,
             "truncation_error": found.error,
             "exact": found.complete,
         }
+        if self.share < 1:
+            details["symmetry"] = f"keeps the state within {self.share:.0%} of the unknowns"
         values = np.array(np.split(found.outcome.values, len(self.orders), axis=-1))
         before = 0.0 if task.start is None else task.start.integration
         return values, details, found.error + INTEGRATION * task.tolerance + before
@@ -282,7 +285,7 @@ class Solver:
         L = rescaled(triangular(generator.matrices(references)), sizes)
         rows, tolerance = self._scaled_rows(triangular(generator.rows(self.readout, references)), sizes)
         used = np.unique(rows.indices)
-        keep = self._masks(mask, start)
+        keep = self._masks(mask, start) & self._reached(L, start)[:, None]
         settling = Settling(L, rows, generator, keep, times, tolerance / INTEGRATION)
         states, V = evolve_linear(
             L, start / sizes[:, None], times, eye_array(len(start), format="csr")[used], tolerance,
@@ -303,6 +306,19 @@ class Solver:
         """Which unknowns every column of `start` has."""
         sets = masks(mask)
         return np.repeat(sets, start.shape[1] // sets.shape[1], axis=1)
+
+    def _reached(self, L: csr_matrix, start: np.ndarray) -> np.ndarray:
+        """Which unknowns can ever differ from 0.
+
+        Where an excitation number, or its parity, is conserved L falls into blocks that do not know of each other, and
+        a state that begins in some of them stays there.
+        """
+        pattern = csr_matrix((L.data != 0, L.indices, L.indptr), shape=L.shape, copy=True)
+        pattern.eliminate_zeros()
+        block = connected_components(pattern, directed=False)[1]
+        reached = np.isin(block, np.unique(block[start.any(axis=1)]))
+        self.share = float(reached.mean())
+        return reached
 
     def _driven(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
         """Evolve around sites at rest with factors that change in time."""
