@@ -64,6 +64,16 @@ class Book:
         """Folder of the rendered book."""
         return self.build / "html"
 
+    @property
+    def pdf(self) -> Path:
+        """The book on paper."""
+        return self.build / f"{self.settings.name}.pdf"
+
+    @property
+    def pdf_stamp(self) -> Path:
+        """The digest of the sources that the PDF was printed from."""
+        return self.build / "pdf.digest"
+
     def executed(self, chapter: str) -> Path:
         """Return the path of a chapter's executed notebook."""
         return self.build / "executed" / f"{chapter}.ipynb"

@@ -17,6 +17,14 @@ from .serve import served
 
 SCALE = 0.75  # code of 110 characters and the widest formulas fit on A4
 FOOTER = "<div style='font: 8px sans-serif; text-align: center; width: 100%'><span class='pageNumber'></span></div>"
+# Everything unfolded and typeset, every picture there.
+READY = """(async () => {
+  if (window.MathJax?.startup) await MathJax.startup.promise;
+  await window.claimbook?.showAll();
+  for (const image of document.images) image.loading = "eager";
+  await Promise.all([...document.images].map(image => image.decode().catch(() => {})));
+  await document.fonts.ready;
+})()"""
 
 
 def render(book: Book) -> Path:
@@ -34,7 +42,7 @@ def print_pdf(folder: Path, output: Path) -> None:
     with served(folder) as site, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = Browser(Path(profile))
         browser.open(f"{site}index.html")
-        browser.evaluate("MathJax.startup.promise.then(() => document.fonts.ready).then(() => true)")
+        browser.evaluate(READY)
         printed = browser(
             "Page.printToPDF",
             preferCSSPageSize=True,
@@ -56,11 +64,14 @@ def make_pdf(book: Book) -> None:
             "The PDF is printed with Chromium, and none was found (Debian: apt-get install chromium)."
         )
     execute(book)
-    output = book.build / f"{book.settings.name}.pdf"
+    output = book.pdf
+    wanted = book.site_digest()
     print("Rendering the book as one page …", flush=True)
     folder = render(book)
     print("Printing …", flush=True)
     print_pdf(folder, output)
     shutil.rmtree(folder)
+    book.pdf_stamp.write_text(wanted)
+    (book.build / "site.digest").unlink(missing_ok=True)  # the pages do not link it yet
     pages = len(re.findall(rb"/Type\s*/Page\b", output.read_bytes()))
     print(f"{output}: {pages} pages")

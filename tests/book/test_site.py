@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import nbformat
 import pytest
 
 import centralspin
@@ -86,7 +87,7 @@ def test_mathjax_is_part_of_the_site(pages: dict[Path, Page]) -> None:
     assert all(
         any("mathjax" in url for url in page.loaded)
         for page in pages.values()
-        if "math notranslate" in page.path.read_text("utf-8")
+        if 'class="math"' in page.path.read_text("utf-8")
     )
     fonts = list((SITE / "_static" / "mathjax").rglob("*.woff"))
     assert fonts, "MathJax needs its fonts beside it"
@@ -122,6 +123,60 @@ def test_ledger_is_complete(pages: dict[Path, Page]) -> None:
     assert all(keys | {"because", "holds", "chapter"} <= set(claim) for claim in ledger)
     table = pages[(SITE / "book" / "ledger.html").resolve()]
     assert {"claim-" + name.replace(".", "-") for name in claims} <= table.targets
+
+
+def test_claims_and_verdicts_lead_to_each_other(pages: dict[Path, Page]) -> None:
+    claims, _ = read_claims(BOOK.claims)
+    ledger = pages[(SITE / "book" / "ledger.html").resolve()]
+    for name, claim in claims.items():
+        row, check = (f"{word}-{name.replace('.', '-')}" for word in ("claim", "check"))
+        chapter = pages[(SITE / "book" / f"{claim.chapter}.html").resolve()]
+        assert row in ledger.targets and f"{claim.chapter}.html#{check}" in ledger.links
+        assert check in chapter.targets and f"ledger.html#{row}" in chapter.links
+
+
+def test_without_scripts_all_is_shown(pages: dict[Path, Page]) -> None:
+    for path in pages:
+        folds = re.findall(r"<details[^>]*>", path.read_text("utf-8"))
+        assert all(re.search(r"\bopen\b", fold) for fold in folds), path
+
+
+def test_kinds_have_badges_of_their_own() -> None:
+    claims, _ = read_claims(BOOK.claims)
+    for name in BOOK.chapters():
+        text = (SITE / "book" / f"{name}.html").read_text("utf-8")
+        for kind in ("verified", "corrected", "beyond"):
+            wanted = sum(claim.chapter == name and claim.kind == kind for claim in claims.values())
+            assert text.count(f'class="claim-badge claim-{kind}"') == wanted, (name, kind)
+
+
+def test_landing_page_names_what_one_looks_for(pages: dict[Path, Page]) -> None:
+    page = pages[(SITE / "book" / "intro.html").resolve()]
+    text = page.path.read_text("utf-8")
+    assert {"https://doi.org/10.1103/PhysRevLett.131.227102", "https://arxiv.org/abs/2305.15547"} <= set(
+        page.links
+    )
+    chain = ("lemma-1", "theorem-2", "proposition-1", "theorem-1", "corollary-1", "figure-2")
+    assert re.findall(r'<strong><a class="reference internal" href="([\w-]+)\.html">', text) == list(chain)
+    ledger = json.loads((SITE / "ledger.json").read_text("utf-8"))
+    (bound,) = [claim["measured"] for claim in ledger if claim["id"] == "lemma1.bound"]
+    assert f"<strong>{bound:.3g}</strong>" in text and f"width:{100 * bound:.1f}%" in text
+    holds = sum(claim["holds"] is True for claim in ledger)
+    assert f"Of {len(ledger)} checks {holds} hold" in text
+    assert "@article" in re.sub(r"<[^>]*>", "", text)
+
+
+def test_nothing_is_left_over(pages: dict[Path, Page]) -> None:
+    for page in pages.values():
+        text = page.path.read_text("utf-8")
+        assert not re.findall(r"<p>\s*[.,;:)][^<]*", text), f"{page.path}: punctuation that stands alone"
+        assert "et al.." not in text, page.path
+    for name in BOOK.chapters():
+        for cell in nbformat.read(BOOK.executed(name), as_version=4).cells:
+            values = [output for output in cell.get("outputs", []) if output.output_type == "execute_result"]
+            assert not [value for value in values if set(value.data) <= {"text/plain"}], (
+                f"{name}: {cell.source}"
+            )
 
 
 def test_every_chapter_offers_its_executed_notebook(pages: dict[Path, Page]) -> None:

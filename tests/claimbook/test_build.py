@@ -68,7 +68,7 @@ def test_pipeline_takes_up_what_jupyter_book_has_executed(book: Book) -> None:
     assert status == 0, errors
     assert "2 of 2 chapters are unchanged." in output, "prose executes nothing"
     assert "One more sentence" in page(book, "two")
-    assert "✓ holds" in page(book, "two"), "and the outputs stay where they were"
+    assert "✚ beyond the sketch" in page(book, "two"), "and the outputs stay where they were"
 
 
 def test_chapter_with_other_parameters(book: Book) -> None:

@@ -7,7 +7,12 @@
 | `ledger` | `ledger-table`, `ledger-summary`, `ledger.json` |
 | `chapters` | `chapter-info`, `execution-table` |
 | `figures` | data and picture of each figure, and its colours in the dark theme |
+| `verdicts` | the verdicts of a cell in one fold, linked with the ledger |
+| `claim_map` | `claim-map`: results, what they rest on, bounds beside what is measured |
 | `api` | the library's reference, linked with the chapters that use it |
+| `reading` | script and style sheet: what folds, is filtered, is previewed; `static/` holds them |
+| `roles` | `claim-count`, `claim-value`, `repository`, `pdf`: numbers and addresses in the text |
+| `slim` | nothing: it takes off what no page uses |
 | this one | nothing: it takes off what needs other hosts |
 """
 
@@ -18,7 +23,7 @@ from typing import Any
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
-from . import api, chapters, executed, figures, ledger, notebooks
+from . import api, chapters, claim_map, executed, figures, ledger, notebooks, reading, roles, slim
 
 
 def drop_live_code(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
@@ -32,7 +37,7 @@ def drop_live_code(app: Sphinx, page: str, template: str, context: dict[str, Any
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the extension."""
-    for addition in (executed, notebooks, ledger, chapters, figures, api):
+    for addition in (executed, notebooks, ledger, claim_map, chapters, figures, api, reading, roles, slim):
         addition.setup(app)
     app.connect("html-page-context", drop_live_code)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -22,11 +22,13 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
+from sphinx_external_toc.parsing import parse_toc_yaml
 
 from ..execute import execute_book
 from ..layout import Book, BookError, changed_in, with_outputs
 from ..ledger import Claim, LedgerError, read_claims
 from ..settings import Settings, SettingsError, read_settings
+from .verdicts import fold_verdicts
 
 LOGGER = logging.getLogger(__name__)
 
@@ -47,6 +49,8 @@ class Executed:
         The content of the ledger's file.
     single : bool
         Whether this is one chapter at other parameters instead of the book.
+    ledger : str
+        The page with the table of all claims; empty if there is none.
     """
 
     book: Book
@@ -56,6 +60,7 @@ class Executed:
     claims: dict[str, Claim]
     chapters: dict[str, dict[str, Any]]
     single: bool
+    ledger: str
 
     def page(self, chapter: str) -> str:
         """Return the page of a chapter; empty if it is not rendered here."""
@@ -91,9 +96,17 @@ def prepare(app: Sphinx) -> None:
     except (BookError, LedgerError, SettingsError) as error:
         raise ExtensionError(str(error)) from error
     state: Any = app  # not the environment, which Sphinx writes to disk and reads again
-    state.claimbook = Executed(book, book.settings, notebooks, paths, claims, chapters, bool(folder))
+    ledger = "" if folder else ledger_page(book)
+    state.claimbook = Executed(book, book.settings, notebooks, paths, claims, chapters, bool(folder), ledger)
     for page, notebook in notebooks.items():
         check_figures(page, notebook)
+
+
+def ledger_page(book: Book) -> str:
+    """Return the page that holds the table of all claims, without options; empty if none does."""
+    full = re.compile(r"^(`{3,}|:{3,})\{ledger-table\}[ \t]*\n\1", re.MULTILINE)
+    pages = [page for page in parse_toc_yaml(book.root / "_toc.yml") if (book.root / f"{page}.md").is_file()]
+    return next((page for page in pages if full.search((book.root / f"{page}.md").read_text("utf-8"))), "")
 
 
 def show(app: Any) -> None:
@@ -106,9 +119,18 @@ def show(app: Any) -> None:
             "config": app.env.myst_config,
             "references": known.single,
             "source": known.book.source,
+            "ledger": address(app, page),
         }
         readers[f"/{page}.md"] = (f"{__name__}.read", given, False)
     app.env.mystnb_config = app.env.mystnb_config.copy(custom_formats=readers)
+
+
+def address(app: Any, page: str) -> str | None:
+    """Return where the full ledger stands, as a page's links write it; None where this build has none."""
+    known = executed(app)
+    if known.single or not known.ledger:
+        return None
+    return "" if app.builder.name == "singlehtml" else app.builder.get_relative_uri(page, known.ledger)
 
 
 def title(folder: Path, page: str) -> str:
@@ -118,7 +140,7 @@ def title(folder: Path, page: str) -> str:
 
 
 def read(
-    text: str, executed: str, config: MdParserConfig, references: bool, source: Path
+    text: str, executed: str, config: MdParserConfig, references: bool, source: Path, ledger: str | None
 ) -> nbformat.NotebookNode:
     """Read a chapter and give it its outputs; a page that stands alone lists what it cites."""
     notebook = read_myst_markdown_notebook(text, config=config, add_source_map=True)
@@ -135,6 +157,7 @@ def read(
     changed = changed_in(merged, settings)
     if changed:
         tell_changes(merged, changed, settings)
+    fold_verdicts(merged, settings.mime_type, settings.source, ledger)
     if references and "{cite" in text:
         listing = "## References\n\n```{bibliography}\n:filter: docname in docnames\n```"
         merged.cells.append(nbformat.v4.new_markdown_cell(listing))
@@ -207,7 +230,7 @@ def check_figures(page: str, notebook: nbformat.NotebookNode) -> None:
 
 
 class TitleLink(nodes.General, nodes.Element):
-    """Stands for a link to the page `to`, whose title is known once all pages are read."""
+    """Stands for a link to the page `to`, or `plain` for its title only, known once all pages are read."""
 
 
 class FillTitleLinks(SphinxPostTransform):
@@ -218,7 +241,8 @@ class FillTitleLinks(SphinxPostTransform):
     def run(self, **kwargs: Any) -> None:
         """Replace them."""
         for node in list(self.document.findall(TitleLink)):
-            node.replace_self(chapter_link(self.app, node["to"]))
+            link = chapter_link(self.app, node["to"])
+            node.replace_self(link.children if node.get("plain") else link)
 
 
 def chapter_link(app: Sphinx, page: str) -> nodes.reference:

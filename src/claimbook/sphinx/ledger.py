@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import nbformat
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from ..ledger import KINDS, Claim, make_record, measured_text, typeset
 from .executed import Executed, TitleLink, executed
+from .verdicts import SIGNS, anchor, check_anchor, count_kinds, in_words
 
 LOGGER = logging.getLogger(__name__)
 VERDICTS = {True: ("✓ holds", "holds"), False: ("✗ fails", "fails"), None: ("– differs", "idle")}
@@ -64,6 +67,37 @@ def write_ledger(app: Sphinx, exception: Exception | None) -> None:
         Path(app.outdir, "ledger.json").write_text(text + "\n", encoding="utf-8")
 
 
+# --- folds ---
+
+
+class Fold(nodes.General, nodes.Element):
+    """A part of a page under a line that unfolds it; open where there is no script."""
+
+
+class FoldLine(nodes.General, nodes.TextElement):
+    """That line."""
+
+
+def visit_fold(translator: Any, node: Fold) -> None:
+    """Write `<details>`."""
+    translator.body.append(translator.starttag(node, "details", "", open="open"))
+
+
+def visit_fold_line(translator: Any, node: FoldLine) -> None:
+    """Write `<summary>`."""
+    translator.body.append(translator.starttag(node, "summary", ""))
+
+
+def depart_fold(translator: Any, node: Fold) -> None:
+    """End it."""
+    translator.body.append("</details>\n")
+
+
+def depart_fold_line(translator: Any, node: FoldLine) -> None:
+    """End it."""
+    translator.body.append("</summary>\n")
+
+
 # --- directives ---
 
 
@@ -84,7 +118,7 @@ class LedgerDirective(SphinxDirective):
 
     def kind(self, kind: str) -> str:
         """Return a kind of claim in words."""
-        return f"beyond the {executed(self.app).settings.source}" if kind == "beyond" else kind
+        return in_words(kind, executed(self.app).settings.source)
 
     def text(self, source: str) -> nodes.paragraph:
         """Return a paragraph of MyST text, its mathematics included."""
@@ -95,8 +129,14 @@ class LedgerDirective(SphinxDirective):
         page = executed(self.app).page(chapter)
         return nodes.paragraph("", "", TitleLink(to=page) if page else nodes.Text(chapter))
 
+    def address(self, page: str, fragment: str) -> str:
+        """Return where a page of this build, or a place on it, is found from the present one."""
+        single_page = self.app.builder.name == "singlehtml"
+        place = "" if single_page else self.app.builder.get_relative_uri(self.env.docname, page)
+        return f"{place}#{fragment}"
+
     def count(self, chapter: str) -> list[nodes.Node]:
-        """Return how many of a chapter's claims hold."""
+        """Return how many of a chapter's claims hold, linked with the ledger."""
         own = [record for record in records(self.app).values() if record["chapter"] == chapter]
         if not own:
             return []
@@ -104,10 +144,13 @@ class LedgerDirective(SphinxDirective):
         held, idle = verdicts.count(True), verdicts.count(None)
         sign, style = VERDICTS[False if False in verdicts else True if not idle else None]
         text = f"{sign[0]} {held} of {len(own)} hold" + (f", {idle} differ or are skipped" if idle else "")
-        counts = {kind: sum(record["kind"] == kind for record in own) for kind in KINDS}
-        parts = ", ".join(f"{count} {self.kind(kind)}" for kind, count in counts.items() if count)
-        badge = nodes.inline(text=text, classes=["claim-badge", f"claim-{style}"])
-        return [badge, nodes.inline(text=f" {parts}", classes=["ledger-small"])]
+        known = executed(self.app)
+        parts = count_kinds((record["kind"] for record in own), known.settings.source)
+        badge: nodes.Node = nodes.inline(text=text, classes=["claim-badge", f"claim-{style}"])
+        if known.ledger and known.ledger != self.env.docname:
+            uri = self.address(known.ledger, group_anchor(chapter))
+            badge = nodes.reference("", "", badge, refuri=uri, internal=True, classes=["claim-count"])
+        return [badge, nodes.inline(text=f" {parts}", classes=["small"])]
 
 
 class LedgerTable(LedgerDirective):
@@ -131,35 +174,73 @@ class LedgerTable(LedgerDirective):
         ]
         if not chosen:
             raise self.error(f"No claim of the ledger matches {self.options}.")
-        result: list[nodes.Node] = []
-        for chapter in known.chapters:
+        groups: list[nodes.Node] = []
+        for chapter in sorted(known.chapters, key=in_order(known)):
             rows = [self.row(claim) for claim in chosen if claim.chapter == chapter]
-            if rows and "chapter" not in self.options:
-                result.append(self.chapter_link(chapter))
-                result[-1]["classes"].append("ledger-chapter")
             if rows:
-                result.append(table(["Claim", "Measured", "Required"], rows, "claims"))
-        return result
+                listing = table(["Claim", "Measured", "Required"], rows, "claims")
+                groups.append(
+                    listing if "chapter" in self.options else self.group(chapter, listing, len(rows))
+                )
+        if self.options:
+            return groups
+        return [nodes.container("", *groups, classes=["ledger-tool", "typeset-on-demand"])]
+
+    def group(self, chapter: str, listing: nodes.table, number: int) -> Fold:
+        """Return a chapter's claims in a fold."""
+        page = executed(self.app).page(chapter)
+        title = TitleLink(to=page, plain=True) if page else nodes.Text(chapter)
+        claims = "1 claim" if number == 1 else f"{number} claims"
+        line = FoldLine("", "", nodes.inline("", "", title, classes=["fold-title"]))
+        line += nodes.inline(text=f" {claims}", classes=["small"])
+        fold = Fold("", line, classes=["ledger-group"])
+        if page:
+            fold += nodes.paragraph(
+                "", "Checked in ", nodes.Text("Checked in "), TitleLink(to=page), nodes.Text(".")
+            )
+        fold += listing
+        if not self.options:
+            fold["ids"].append(group_anchor(chapter))
+        return fold
 
     def row(self, claim: Claim) -> nodes.row:
         """Return a claim's row."""
-        where = self.text(f"**{claim.where}.** {claim.says}")
+        where = self.text(f"**{claim.where.removesuffix('.')}.** {claim.says}")
         record = records(self.app)[claim.id]
-        name = nodes.paragraph("", "", verdict(record), nodes.Text(" "), classes=["ledger-small"])
-        name += nodes.inline(text=self.kind(claim.kind), classes=["claim-kind", f"claim-{claim.kind}"])
-        name += [nodes.Text(" "), nodes.literal(text=claim.id)]
+        name = nodes.paragraph("", "", *self.badges(record), nodes.Text(" "), classes=["small"])
+        code = nodes.literal(text=claim.id)
+        page = executed(self.app).page(claim.chapter)
+        uri = self.address(page, check_anchor(claim.id))
+        name += (
+            nodes.reference("", "", code, refuri=uri, internal=True, classes=["claim-link"]) if page else code
+        )
         target = nodes.entry("", where, name)
         if not self.options:  # only the full table is what links point to
             target["ids"].append(anchor(claim.id))
         measured = "–" if record["measured"] is None else typeset(measured_text(record))
         number = nodes.entry("", nodes.paragraph("", "", nodes.strong(text=measured)))
         number += self.text(claim.quantity)
-        number[-1]["classes"].append("ledger-small")
+        number[-1]["classes"].append("small")
         required = nodes.entry("", nodes.paragraph(text=sentence_case(claim.requirement)))
         if claim.because:
             required += self.text(f"Why: {claim.because}")
-            required[-1]["classes"].append("ledger-small")
-        return nodes.row("", target, number, required)
+            required[-1]["classes"].append("small")
+        return nodes.row("", target, number, required, classes=[f"kind-{claim.kind}"])
+
+    def badges(self, record: dict[str, Any]) -> list[nodes.Node]:
+        """Return verdict and kind: in one badge if the claim holds."""
+        kind = self.kind(record["kind"])
+        if record["holds"] is True:
+            return [
+                nodes.inline(
+                    text=f"{SIGNS[record['kind']]} {kind}", classes=["claim-badge", f"claim-{record['kind']}"]
+                )
+            ]
+        return [
+            verdict(record),
+            nodes.Text(" "),
+            nodes.inline(text=kind, classes=["claim-kind", f"claim-{record['kind']}"]),
+        ]
 
 
 class LedgerSummary(LedgerDirective):
@@ -169,7 +250,8 @@ class LedgerSummary(LedgerDirective):
         """Return the table."""
         known = self.begin()
         rows = []
-        for chapter, entry in known.chapters.items():
+        for chapter in sorted(known.chapters, key=in_order(known)):
+            entry = known.chapters[chapter]
             own = [claim for claim in known.claims.values() if claim.chapter == chapter]
             if own:
                 about = entry["about"] or "; ".join(dict.fromkeys(claim.where for claim in own))
@@ -177,6 +259,29 @@ class LedgerSummary(LedgerDirective):
                 cells = (self.chapter_link(chapter), self.text(about), verdicts)
                 rows.append(nodes.row("", *(nodes.entry("", cell) for cell in cells)))
         return [table(["Chapter", "What is tested", "Claims"], rows, "summary")]
+
+
+class LinkClaims(SphinxPostTransform):
+    """Have the name of a claim in the text lead to its row in the ledger."""
+
+    default_priority = 9
+
+    def run(self, **kwargs: Any) -> None:
+        """Link the names on one page."""
+        known = executed(self.app)
+        if not known.ledger:
+            return
+        builder = self.app.builder
+        place = (
+            "" if builder.name == "singlehtml" else builder.get_relative_uri(self.env.docname, known.ledger)
+        )
+        for literal in list(self.document.findall(nodes.literal)):
+            if literal.astext() in known.claims and not isinstance(literal.parent, nodes.reference):
+                uri = f"{place}#{anchor(literal.astext())}"
+                link = nodes.reference(
+                    "", "", literal.deepcopy(), refuri=uri, internal=True, classes=["claim-link"]
+                )
+                literal.replace_self(link)
 
 
 def table(header: list[str], rows: list[nodes.row], style: str) -> nodes.table:
@@ -187,9 +292,15 @@ def table(header: list[str], rows: list[nodes.row], style: str) -> nodes.table:
     return nodes.table("", group, classes=["ledger", style])
 
 
-def anchor(claim: str) -> str:
-    """Return the id that a claim's row in the ledger carries."""
-    return "claim-" + claim.replace(".", "-")
+def in_order(known: Executed) -> Callable[[str], int]:
+    """Return a key that sorts chapters as the table of contents does."""
+    order = {path.stem: number for number, path in enumerate(known.paths.values())}
+    return lambda chapter: order.get(chapter, len(order))
+
+
+def group_anchor(chapter: str) -> str:
+    """Return the id that a chapter's claims in the ledger carry."""
+    return f"claims-{chapter}"
 
 
 def sentence_case(text: str) -> str:
@@ -207,7 +318,10 @@ def verdict(record: dict[str, Any]) -> nodes.inline:
 
 def setup(app: Sphinx) -> None:
     """Register this part of the extension."""
+    app.add_node(Fold, html=(visit_fold, depart_fold))
+    app.add_node(FoldLine, html=(visit_fold_line, depart_fold_line))
     app.add_directive("ledger-table", LedgerTable)
+    app.add_post_transform(LinkClaims)
     app.add_directive("ledger-summary", LedgerSummary)
     app.connect("builder-inited", collect)  # once the executed notebooks are there
     app.connect("build-finished", write_ledger)
