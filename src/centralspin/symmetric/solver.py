@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 
 from ..errors import ArgumentError, ConvergenceError
 from ..numerics.stationary import NotUniqueError, StationarySolver
-from ..numerics.stepping import EPSILON, evolve_driven, evolve_linear, integrate
+from ..numerics.stepping import DEGREE, EPSILON, evolve_driven, evolve_linear, integrate
 from ..problem.general import Problem, Task
 from ..problem.moments import Moment, Reading
 from . import dark_modes, jumps, neighbours
@@ -34,6 +34,8 @@ OPTIONS = frozenset({"cut", "memory_budget", "t_stops"})
 
 #: Measured peak memory while assembling and stepping: per unknown (Taylor terms), and per entry of the generator.
 BYTES_PER_UNKNOWN, BYTES_PER_ENTRY = 900, 115
+#: What the Taylor terms of every function of time take per unknown, see `DrivenStepper`.
+BYTES_PER_FUNCTION = 8 * DEGREE
 #: Default for the memory that one run may take.
 MEMORY_BUDGET = 2e9
 #: The share of the tolerance that integration may use up; truncation has the rest.
@@ -178,6 +180,7 @@ class Solver:
 
         def memory(cut: int) -> float:
             of_unknown = BYTES_PER_UNKNOWN + BYTES_PER_ENTRY * self.entries(cut)
+            of_unknown += BYTES_PER_FUNCTION * len(task.problem.functions)
             return self.shape.count(cut) * compiled.basis.size * of_unknown * len(self.orders)
 
         first, fixed = FIRST_CUT[regime], task.options.get("cut")
