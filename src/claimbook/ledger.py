@@ -509,7 +509,7 @@ def _show(record: dict[str, Any], claim: Claim, changed: bool, settings: Setting
         verdict += f"{'also ' if record['holds'] else ''}{word} here" if changed else word
     kind = f"beyond the {settings.source}" if claim.kind == "beyond" else claim.kind
     text = f"{verdict} | {kind} | {claim.where} | {claim.quantity}{before}{measured}{after} [{claim.id}]"
-    colour = _COLOUR[record["holds"]]
+    colour, where = _COLOUR[record["holds"]], _markup(claim.where).removesuffix(".")
     badges = (
         f'<span class="claim-badge" style="background:{colour};color:#fff;border-radius:.3em;'
         f'padding:.1em .5em;font-weight:600">{html.escape(verdict)}</span> '
@@ -520,7 +520,7 @@ def _show(record: dict[str, Any], claim: Claim, changed: bool, settings: Setting
     markup = (
         '<div class="claim tex2jax_process" '
         f'style="border-left:4px solid {colour};padding:.3em .8em;margin:.4em 0">'
-        f"{badges} <strong>{_markup(claim.where).removesuffix('.')}.</strong> {_markup(claim.says)}<br>"
+        f"{badges} <strong>{where}.</strong> {_markup(claim.says)}<br>"
         f'<span style="font-size:.9em">{_markup(claim.quantity)}{typeset(before)}'
         f"<strong>{typeset(measured)}</strong>{typeset(after)} <code>{claim.id}</code></span></div>"
     )

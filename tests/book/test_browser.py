@@ -269,6 +269,7 @@ def test_search_finds_the_lemma(browsers: list[Browser], site: str) -> None:
 def test_faults_are_found(browsers: list[Browser], tmp_path: Path) -> None:
     """A page with every fault, so that the tests above can be trusted."""
     text = """<!doctype html><div class="bd-article-container"><h1>Faults</h1>
+        <div id="late"></div> <p style="height: 600px">Moved</p>
         <p style="color: #777; background: #888">Pale</p> <button></button>
         <article><pre class="scrolls">x</pre></article>
         <p>Raw $x$</p> <span class="math">y</span> <mjx-merror>z</mjx-merror>
@@ -276,7 +277,7 @@ def test_faults_are_found(browsers: list[Browser], tmp_path: Path) -> None:
         <pre style="width: 2000px">wide</pre>
         <div style="width: 100px; overflow: hidden"><div style="width: 200px">hidden</div></div>
         <div style="overflow: auto"><p style="width: 1500px">Scrolls in its own box, which is no fault.</p></div>
-        <div id="late"></div> <p>Moved</p> <object data="heavy.txt"></object>
+        <object data="heavy.txt"></object>
         </div><script>
         MathJax = {startup: {promise: new Promise(resolve => setTimeout(() => {
           document.getElementById("late").style.height = "500px";
@@ -298,6 +299,7 @@ def test_faults_are_found(browsers: list[Browser], tmp_path: Path) -> None:
 
 def opened(browser: Browser, url: str) -> Browser:
     browser.resize(WIDTHS["desktop"])
+    browser.open("about:blank")  # from there also a place on the same page is loaded afresh
     browser.open(url)
     browser.evaluate("MathJax.startup.promise.then(() => true)")
     return browser
@@ -371,7 +373,7 @@ PREVIEW = "document.getElementById('preview').hidden ? '' : document.getElementB
 def test_previews(browsers: list[Browser], site: str, address: str) -> None:
     root = site if address == "http" else f"{SITE.as_uri()}/"
     browser = opened(browsers[0], root + "book/corollary-1.html")
-    browser.evaluate(HOVER % "document.querySelector('article a[href^=\"#eq\"]')")
+    browser.evaluate(HOVER % "document.querySelector('article a.reference[href^=\"#eq\"]')")
     assert wait_for(lambda: browser.evaluate(PREVIEW))
     browser.evaluate("document.dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape'}))")
     assert browser.evaluate(PREVIEW) == ""

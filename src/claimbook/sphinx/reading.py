@@ -60,7 +60,7 @@ def finish_pages(app: Sphinx, exception: Exception | None) -> None:
 def open_folds(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:
     """Write folded code unfolded: the script folds it, and where there is none it is shown."""
     if "body" in context:
-        context["body"] = context["body"].replace('<details class="hide', '<details open class="hide')
+        context["body"] = re.sub(r'<details (?=class="[^"]*\bhide\b)', "<details open ", context["body"])
 
 
 # --- symbols ---
