@@ -15,17 +15,22 @@ OPTIONAL = (
 )  # fmt: skip
 
 
-class Hidden:
-    """Finds nothing where a package is that the library must do without."""
+class Without:
+    """A finder of modules that finds none of the packages that the library must do without."""
+
+    def __init__(self, finder):
+        self.finder = finder
+
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
 
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in OPTIONAL:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return None if name.partition(".")[0] in OPTIONAL else self.finder.find_spec(name, path, target)
 
 
 def main() -> None:
     if "--hide" in sys.argv:
-        sys.meta_path.insert(0, Hidden())
+        sys.meta_path[:] = [Without(finder) for finder in sys.meta_path if hasattr(finder, "find_spec")]
     else:
         there = [name for name in OPTIONAL if importlib.util.find_spec(name)]
         assert not there, f"this environment is not empty: {there}"

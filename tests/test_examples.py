@@ -87,6 +87,29 @@ def test_the_comparison_of_numbers(want: str, got: str, same: bool) -> None:
     assert Checker().check_output(want, got, 0) is same
 
 
+GUIDE = sorted(HERE.glob("book/guide-*.md"))
+
+
+@pytest.mark.parametrize("page", GUIDE, ids=lambda page: page.stem)
+def test_guide(page: Path) -> None:
+    """A page is one session, from its first line to its last."""
+    if page.stem == "guide-sweeps":
+        pytest.importorskip("xarray")
+    example = doctest.DocTestParser().get_doctest(
+        page.read_text(encoding="utf-8"), {}, page.stem, str(page), 0
+    )
+    report: list[str] = []
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
+    runner = doctest.DocTestRunner(Checker(), optionflags=flags, verbose=False)
+    runner.run(example, out=report.append)
+    assert runner.tries > 5 and not runner.failures, "".join(report)
+
+
+def test_the_guide_has_its_pages() -> None:
+    listed = (HERE / "_toc.yml").read_text(encoding="utf-8")
+    assert len(GUIDE) >= 5 and all(f"book/{page.stem}" in listed for page in GUIDE)
+
+
 def test_readme() -> None:
     text = (HERE / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^ *```python\n(.*?)^ *```", text, flags=re.MULTILINE | re.DOTALL)

@@ -20,7 +20,7 @@ FLOORS = (
     ("theory",),
     ("question",),
     ("state",),
-    ("readouts", "responses", "api", "sweeps", "__init__"),
+    ("readouts", "starts", "responses", "api", "sweeps", "__init__"),
 )
 #: Independent routes to the same numbers: they share the problem with the method they check, and nothing else.
 WITNESSES = ("full_space", "dicke", "spin_boson")

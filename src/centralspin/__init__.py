@@ -12,6 +12,7 @@ from .responses import correlation, eigenvalues, gap, spectrum
 from .result import Expansion, Stationary, Trajectory, corrected
 from .software import __version__ as __version__
 from .software import about, cite
+from .starts import dicke_state, superposition_state
 from .state import State
 from .sweeps import sweep
 from .symmetric.lift import Bath, Lift
@@ -47,6 +48,7 @@ __all__ = [
     "collective_model",
     "corrected",
     "correlation",
+    "dicke_state",
     "eigenvalues",
     "evolve",
     "expand",
@@ -56,6 +58,7 @@ __all__ = [
     "reduced_state",
     "spectrum",
     "steady_state",
+    "superposition_state",
     "sweep",
     "total_spin",
 ]

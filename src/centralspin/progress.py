@@ -7,6 +7,7 @@ import math
 import multiprocessing
 import sys
 import time
+import warnings
 from typing import Any
 
 from .errors import BudgetError
@@ -47,8 +48,9 @@ class Progress:
         if not self._show or self.seconds < QUIET:
             return
         if self._bar is None:
-            from tqdm.auto import tqdm
-
+            with warnings.catch_warnings():  # a notebook without widgets gets a bar of characters
+                warnings.simplefilter("ignore")
+                from tqdm.auto import tqdm
             self._bar = tqdm(
                 total=1.0, leave=False, bar_format="{desc}: {percentage:3.0f} %|{bar}| {elapsed}"
             )
@@ -72,7 +74,18 @@ class Progress:
 
 
 def interactive() -> bool:
-    """Whether somebody looks on: standard error is this process's own terminal, and tqdm is there to draw on it."""
-    if multiprocessing.parent_process() is not None or sys.stderr is None or not sys.stderr.isatty():
+    """Whether somebody looks on, at this process's own terminal or at a notebook, and tqdm is there to draw on it."""
+    if multiprocessing.parent_process() is not None or importlib.util.find_spec("tqdm") is None:
         return False
-    return importlib.util.find_spec("tqdm") is not None
+    return in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
+
+
+def in_notebook() -> bool:
+    """Whether a page that could answer a question has sent the cell that runs.
+
+    What executes notebooks without a reader, such as papermill, says that it cannot: its outputs stay without a bar.
+    """
+    ipython = sys.modules.get("IPython")
+    kernel = getattr(ipython.get_ipython(), "kernel", None) if ipython else None
+    get_parent: Any = getattr(kernel, "get_parent", dict)
+    return bool((get_parent() or {}).get("content", {}).get("allow_stdin", False))

@@ -41,7 +41,7 @@ from .symmetric.neighbours import Neighbours, starting_from
 from .travel import meaning
 
 #: Seconds that a batch shall take, and the most points it may have.
-BATCH, LARGEST_BATCH = 0.5, 500
+BATCH, LARGEST_BATCH = 1.0, 1000
 #: What is known of a point.
 OPEN, DONE, FAILED = 0, 1, 2
 #: A sentence that is longer is cut where it is recorded.

@@ -1,6 +1,9 @@
 """Do budgets hold to the last unit, and does the bar show how far a computation is?"""
 
+import io
 import re
+import sys
+from types import SimpleNamespace
 
 import pytest
 from conftest import PAPER
@@ -62,3 +65,20 @@ def test_the_bar_is_quiet_at_first_and_then_says_how_far(clock, capsys):
     clock.now += 10 * progress.QUIET
     hidden(0.5, "stepping")
     assert "stepping" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("reader", [True, False])
+def test_a_notebook_shows_the_bar_to_a_reader_only(reader, monkeypatch):
+    """Pages send their cells with the offer to answer questions; papermill and the like without."""
+    pytest.importorskip("tqdm")
+
+    class Kernel:
+        def get_parent(self):
+            return {"content": {"allow_stdin": reader}}
+
+    shell = SimpleNamespace(kernel=Kernel())
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    assert progress.interactive() is reader
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
+    assert not progress.interactive()

@@ -1,12 +1,13 @@
 """Does the coefficient of 1/N leave an error of second order, wherever the limit exists?"""
 
 import math
+import re
 
 import numpy as np
 import pytest
 from conftest import PAPER
 
-from centralspin import ArgumentError, Moment, evolve, expand, steady_state
+from centralspin import ArgumentError, ConvergenceError, Moment, evolve, expand, steady_state
 
 TIMES = np.linspace(0, 3, 4)
 NAMES = ("tau_z", "q", "Q2", "Q4", "number")
@@ -88,3 +89,19 @@ def test_an_expansion_that_does_not_exist_is_refused():
         expand(PAPER.replace(scaling=0.6), TIMES, NAMES)
     with pytest.raises(ArgumentError, match="approach their limits as 1/N"):
         expand(PAPER, TIMES, ("m_x",))
+
+
+def test_coefficients_that_nothing_damps_grow_in_time():
+    """Without bath dissipation at z = 1 they grow with t: at once, right, and refused where round-off counts."""
+    model = PAPER.replace(scaling=1.0, bath_pump=0.0, bath_decay=0.0)
+    start = {"bath_bloch": (0, 0, -1)}
+    large = evolve(model.replace(N=10**6), [100.0], ("tau_z",), tolerance=1e-11, **start)
+    for cut in (1, None):
+        found = expand(model, [100.0], ("tau_z",), cut=cut, **start)
+        difference = 1e6 * (large["tau_z"] - found.limit["tau_z"])
+        assert found.coefficient["tau_z"][0] < -50
+        assert found.coefficient["tau_z"][0] == pytest.approx(difference[0], rel=1e-3)
+    with pytest.raises(ConvergenceError, match="round-off may exceed the tolerance 1e-08") as refusal:
+        expand(model, [6e3], ("tau_z",), cut=1, **start)
+    named = float(re.search(r"tolerance of (\S+) will do", str(refusal.value))[1])
+    assert expand(model, [6e3], ("tau_z",), cut=1, tolerance=named, **start).limit.error <= named

@@ -24,7 +24,7 @@ BOOK = Book(Path(__file__).parents[2])
 THEOREMS = ("model", "lemma-1", "proposition-1", "theorem-1", "corollary-1", "theorem-2", "errata")
 CHEAP = ("your-own-model", "dephasing", "holstein-primakoff")  # of the others
 #: Γ↑/Γ↓ of each set: for the theorems both ends of what they cover, for the others what they can compute.
-RATIOS = {True: (0.0, 0.95, 0.4), False: (0.1, 0.45, 0.3)}
+RATIOS = {True: (0.0, 0.95, 0.4), False: (0.1, 0.45, 0.25)}
 #: What these chapters do with a list of any sizes takes long at large ones.
 SIZES = {"lemma-1": [2, 4, 8], "model": [1, 2, 3], "figure-2": [5], "your-own-model": [7, 300]}
 

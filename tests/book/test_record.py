@@ -39,6 +39,12 @@ def test_every_chapter_of_the_ledger_is_in_the_book() -> None:
     assert {claim.chapter for claim in claims.values()} <= set(chapters)
 
 
+def test_every_parameter_is_declared_with_its_meaning() -> None:
+    for name, entry in read_claims(BOOK.claims)[1].items():
+        assert set(entry["declared"]) == set(entry["parameters"]), f"chapter {name}"
+        assert all(parameter.meaning for parameter in entry["declared"].values()), f"chapter {name}"
+
+
 def test_chapters_start_from_the_papers_parameters() -> None:
     _, chapters = read_claims(BOOK.claims)
     for name, entry in chapters.items():

@@ -61,7 +61,7 @@ def solvers() -> list[Call]:
     short: dict[str, Any] = {"model": spin, "times": [0, 0.1]}
     start = {"central_state": "up", "bath_bloch": None}
     limits: dict[str, Any] = {"method": "symmetric", "tolerance": 1e-6, "cut": 4}
-    budgets = {"time_budget": 9.0, "memory_budget": 1e9}
+    budgets = {"time_budget": 1e9, "memory_budget": 1e9}
 
     @functools.wraps(Sites)
     def model_of_sites(**changed: Any) -> Any:
@@ -98,7 +98,7 @@ def solvers() -> list[Call]:
             evolve,
             short | limits | start | budgets | {"observables": ("tau_z",), "t_stops": ()},
         ),
-        (steady_state, {"model": spin, "observables": ("tau_z",), "time_budget": 9.0} | limits),
+        (steady_state, {"model": spin, "observables": ("tau_z",), "time_budget": 1e9} | limits),
         (
             expand,
             short | start | budgets | {"observables": ("tau_z",), "tolerance": 1e-6, "cut": 4, "terms": 1},
@@ -113,15 +113,20 @@ def solvers() -> list[Call]:
         (
             centralspin.correlation,
             short
-            | {"operators": (None, ONE, ONE), "state": "stationary", "tolerance": 1e-5, "time_budget": 9.0},
+            | {"operators": (None, ONE, ONE), "state": "stationary", "tolerance": 1e-5, "time_budget": 1e9},
         ),
         (
             centralspin.spectrum,
             {"model": spin, "frequencies": [0.0, 1.0], "A": ONE, "B": ONE, "connected": True} | tolerance,
         ),
-        (centralspin.eigenvalues, {"model": spin, "k": 3, "time_budget": 9.0} | tolerance),
+        (centralspin.eigenvalues, {"model": spin, "k": 3, "time_budget": 1e9} | tolerance),
         (centralspin.gap, {"model": spin} | tolerance),
         (centralspin.reduced_state, {"state": state, "sites": 1, "site_class": 0, "central": True}),
+        (centralspin.dicke_state, {"model": spin, "excitations": 1, "central_state": "up"}),
+        (
+            centralspin.superposition_state,
+            {"model": spin, "kets": [[1, 0], [0, 1]], "amplitudes": [1, 1j], "central_state": "up"},
+        ),
         (centralspin.total_spin, {"state": state, "site_class": 0}),
         # Without `store`, for any word is a folder's name.
         (

@@ -6,7 +6,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from centralspin import (
     MissingPackageError,
     Moment,
     TruncationError,
+    correlation,
     evolve,
     expand,
     steady_state,
@@ -51,6 +52,42 @@ def small_in_time(random: models.Draws) -> str | None:
         if wrong := close(found[name], right[name], 4 * tolerance * size, name):
             return wrong
     return None
+
+
+def in_two_parts(random: models.Draws) -> str | None:
+    """Evolution, a jump of the central system, and evolution, against matrix exponentials."""
+    model = models.levels_model(random)
+    before, after = random.uniform(0, 2, size=2)
+    wanted = {name: replace(m, about="zero") for name, m in models.moments(random, model).items()}
+    jump, tolerance = models.sparse(random, model.dimension), float(10.0 ** random.integers(-8, -4))
+    limits = {"tolerance": tolerance, "time_budget": SECONDS}
+    state = evolve(model, [before], wanted, **limits).final.apply(jump)
+    found = evolve(model, [after], wanted, initial=state, **limits)
+    right = oracle.after_a_jump(model, jump, before, after, wanted)
+    scale = max(1.0, float(np.linalg.norm(jump, 2)) ** 2)
+    for name in wanted:
+        size = scale * max(1.0, float(np.abs(right[name]).max()))
+        if wrong := close(found[name][0], right[name], 10 * tolerance * size, name):
+            return wrong
+    return None
+
+
+def correlations(random: models.Draws) -> str | None:
+    """Two-time correlations in a state on its way against matrix exponentials."""
+    model = models.levels_model(random)
+    before, delay = random.uniform(0, 2, size=2)
+    drawn = list(models.moments(random, model).values())
+    few = [replace(m, about="zero", power=min(m.power or 0, 2)) if m.power else m for m in drawn]
+    operators = tuple(
+        None if random.random() < 0.3 else few[int(random.integers(len(few)))] for _ in range(3)
+    )
+    tolerance = float(10.0 ** random.integers(-8, -4))
+    limits = {"tolerance": tolerance, "time_budget": SECONDS}
+    state = evolve(model, [before], {"one": few[0]}, **limits).final
+    found = correlation(model, [delay], operators, state=state, **limits)
+    right = oracle.correlation(model, before, delay, operators)
+    scale = math.prod(oracle.largest(model, m) for m in operators)
+    return close(found[0], right, 10 * tolerance * max(1.0, scale), f"correlation after {before:.3g}")
 
 
 def small_stationary(random: models.Draws) -> str | None:
@@ -203,7 +240,7 @@ CAMPAIGNS: dict[str, Callable[[models.Draws], str | None]] = {
     campaign.__name__: campaign
     for campaign in (
         small_in_time, small_stationary, spins_in_time, spins_stationary, tolerance_is_met, units, coefficients,
-        bad_input,
+        bad_input, in_two_parts, correlations,
     )
 }  # fmt: skip
 

@@ -181,6 +181,50 @@ def in_time(model: Any, times: Any, wanted: Any) -> dict[str, np.ndarray]:
     return {name: np.array(values) for name, values in found.items()}
 
 
+def multiplied(whole: Whole, moment: Any, v: np.ndarray, side: str) -> np.ndarray:
+    """A state with a moment's operator, about zero, on one of its sides; None leaves it as it is."""
+    if moment is None:
+        return v
+    X = sum(whole.total(B, c) for c, B in moment.operators.items()) * float(whole.N) ** -moment.scaling
+    A = np.eye(whole.D) if moment.central is None else whole.at(moment.central, 0)
+    O = A @ np.linalg.matrix_power(X, moment.power) if moment.power else A
+    rho = v.reshape(whole.D, whole.D, order="F")
+    return (O @ rho if side == "left" else rho @ O).ravel(order="F")
+
+
+def largest(model: Any, moment: Any) -> float:
+    """The norm of a moment's operator."""
+    if moment is None:
+        return 1.0
+    whole = Whole(model)
+    return float(
+        np.linalg.norm(
+            multiplied(whole, moment, np.eye(whole.D).ravel(order="F"), "left").reshape(whole.D, -1), 2
+        )
+    )
+
+
+def after_a_jump(
+    model: Any, jump: np.ndarray, before: float, after: float, wanted: Any
+) -> dict[str, complex]:
+    """Moments, about zero, at a time after the central system has jumped."""
+    whole = Whole(model)
+    K = whole.at(jump, 0)
+    rho = whole.moved(whole.start(), before).reshape(whole.D, whole.D, order="F")
+    v = whole.moved((K @ rho @ K.conj().T).ravel(order="F"), after)
+    return {name: whole.read(v, moment, {}) for name, moment in wanted.items()}
+
+
+def correlation(model: Any, before: float, delay: float, operators: Any) -> complex:
+    """⟨A(0) B(τ) C(0)⟩ in the state at a time, all about zero."""
+    whole = Whole(model)
+    A, B, C = operators
+    v = whole.moved(whole.start(), before)
+    v = whole.moved(multiplied(whole, A, multiplied(whole, C, v, "left"), "right"), delay)
+    one = np.eye(whole.D).ravel(order="F")
+    return complex(one @ multiplied(whole, B, v, "left"))
+
+
 def gap(model: Any) -> float:
     """The second smallest singular value of the Lindbladian on permutation-invariant operators, by the largest."""
     whole = Whole(model)

@@ -12,7 +12,7 @@ from .campaigns import CAMPAIGNS, GARBAGE, case, replaced, smallest
 CASES = {
     "small_in_time": range(18), "small_stationary": range(36), "spins_in_time": range(12),
     "spins_stationary": range(24), "tolerance_is_met": range(5, 41), "units": range(18), "coefficients": range(16),
-    "bad_input": range(300),
+    "bad_input": range(300), "in_two_parts": range(16), "correlations": range(16),
 }  # fmt: skip
 
 

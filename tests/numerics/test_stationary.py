@@ -33,6 +33,7 @@ def ways(monkeypatch, L, trace, tolerance=1e-10, **more):
     """Solvers that go the direct way, that by blocks, and that by the exponential."""
     yield StationarySolver(L, trace, tolerance, **more)
     monkeypatch.setattr(stationary, "DIRECT", 0)
+    monkeypatch.setattr(stationary, "DIRECT_PER_RADIAN", 0)
     yield StationarySolver(L, trace, tolerance, blocks=np.arange(L.shape[0]) // 3, **more)
     yield StationarySolver(L, trace, tolerance, **more)
 
@@ -84,6 +85,9 @@ def test_two_stationary_states_are_refused(monkeypatch):
     with pytest.raises(ConvergenceError):
         StationarySolver(csr_matrix((3, 3)), np.array([1.0, 0, 0]), 1e-8).stationary()
     monkeypatch.setattr(stationary, "DIRECT", 0)
+    monkeypatch.setattr(stationary, "DIRECT_AT_MOST", 0)
+    with pytest.raises(NotUniqueError, match="not unique"):
+        StationarySolver(L, np.ones(16), 1e-8).stationary()
     with pytest.raises(NotUniqueError, match="not unique"):
         StationarySolver(csr_matrix((3, 3)), np.array([1.0, 0, 0]), 1e-8, readout=eye_array(3)).stationary()
 
@@ -106,6 +110,28 @@ def test_nearly_degenerate_is_right_or_refused(seed, leak):
     parts = [exact(markov(seed)), exact(markov(seed + 10))]
     p = 2 * parts[1][0] / (parts[0][0] + 2 * parts[1][0])  # detailed balance of the two parts, up to O(leak)
     assert abs(found[:8].sum() - p) < tolerance + 10 * leak
+
+
+@pytest.mark.parametrize("distance", [1e-1, 1e-7])
+def test_the_difference_from_a_guess_is_right_in_part(distance, monkeypatch):
+    """A guess is not taken for the solution, and what is read of its error is right to a tenth."""
+    monkeypatch.setattr(stationary, "DIRECT", 0)
+    monkeypatch.setattr(stationary, "DIRECT_PER_RADIAN", 0)
+    L, v = markov(0, 40), exact(markov(0, 40))
+    guess = v + distance * np.linspace(-1, 1, 40) / 40
+    rows = csr_matrix(np.eye(40)[[3, 30]])
+    found = StationarySolver(L, np.ones(40), 1e-9, readout=rows).stationary(guess, 0.1)
+    np.testing.assert_allclose(rows @ (found - guess), rows @ (v - guess), rtol=0.1)
+
+
+def test_a_slow_mode_beside_fast_ones_is_seen(monkeypatch):
+    """The residual of a slow mode is small: it is judged by the rate of that mode."""
+    monkeypatch.setattr(stationary, "DIRECT", 0)
+    monkeypatch.setattr(stationary, "DIRECT_PER_RADIAN", 0)
+    monkeypatch.setattr(stationary, "DIRECT_AT_MOST", 0)
+    L = markov(5, slow=[(2, 1e-5)])
+    found = StationarySolver(L, np.ones(8), 1e-8).stationary()
+    np.testing.assert_allclose(found, exact(L), atol=1e-8)
 
 
 def test_a_factorisation_that_fails_is_told_as_no_unique_state():

@@ -9,16 +9,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import expm
 from scipy.sparse import csr_matrix, eye_array
+from scipy.special import jv
 
+from centralspin.errors import ConvergenceError
 from centralspin.numerics.stepping import (
     DEGREE,
     SAMPLES,
     Stepper,
     StoppedError,
+    TaylorStepper,
+    bessel,
     breakpoints,
     evolve_driven,
     evolve_linear,
     integrate,
+    largest_frequency,
     propagate,
 )
 
@@ -36,7 +41,7 @@ def random_problem(seed, complex_valued=False, n=6):
 
 
 @given(st.integers(0, 10**6), st.booleans())
-def test_taylor_steps_agree_with_the_matrix_exponential(seed, complex_valued):
+def test_steps_agree_with_the_matrix_exponential(seed, complex_valued):
     L, v, times = random_problem(seed, complex_valued)
     values, last = evolve_linear(csr_matrix(L), v, times, csr_matrix(np.eye(6)), 1e-10)
     expected = [expm(L * t) @ v for t in times]
@@ -72,11 +77,52 @@ def test_a_closed_oscillation_is_right_after_3000_periods():
     np.testing.assert_allclose(values, np.column_stack([np.cos(times), np.sin(times)]), atol=1e-8)
 
 
+@pytest.mark.parametrize("x", [0.0, 1e-9, 0.3, 2.404825557695773, 50.0, 191.7])
+def test_bessel_functions_are_right_to_many_digits(x):
+    """Each to 12 digits of itself, except beside its zeros: high orders multiply large numbers."""
+    found = bessel(120, np.array([x, 1.0]))
+    orders = np.arange(120)
+    np.testing.assert_allclose(found[:, 0], jv(orders, x), rtol=1e-11, atol=1e-14 if x > 1 else 1e-200)
+    np.testing.assert_allclose(found[:, 1], jv(orders, 1.0), rtol=1e-11, atol=1e-200)
+
+
+def test_a_state_that_grows_does_not_shorten_the_steps():
+    """Coefficients of an expansion grow with powers of t: what round-off they carry no shorter step takes away."""
+    span = 300.0
+    L = np.diag([1.0, 1.0, 1.0, 0.0, 0.0], -1)[:, :6]  # 1, t, t²/2, t³/6, and a rotation beside them
+    L[4:, 4:] = ROTATION.toarray()
+    steps = []
+
+    class Told:
+        seconds = 0.0
+
+        def expect(self, *_):
+            pass
+
+        def __call__(self, fraction, what):
+            steps.append(fraction)
+
+    V = np.array([1.0, 0.0, 0.0, 0.0, 1.0, 0.0])
+    _, state = evolve_linear(
+        csr_matrix(L), V, np.array([span]), csr_matrix(np.eye(6)), 1e-10, progress=Told()
+    )
+    exact = [1.0, span, span**2 / 2, span**3 / 6, math.cos(span), math.sin(span)]
+    np.testing.assert_allclose(state, exact, rtol=1e-9)
+    assert len(steps) < span / 4
+
+
 def test_an_output_at_the_start_does_not_loosen_the_tolerance():
     """What a step may be off by follows from the last time, not from the first."""
     span = 40.0
     _, state = propagate(ROTATION, np.array([1.0, 0.0]), [0.0, span], 1e-12)
     np.testing.assert_allclose(state, [math.cos(span), math.sin(span)], atol=1e-12)
+
+
+def test_steps_that_an_output_cuts_short_say_nothing_about_their_length():
+    """Many close outputs, and a far one: steps that had grown with each of them would lose all digits."""
+    times = [*np.linspace(0.01, 0.5, 60), 20.0]
+    states = propagate(csr_matrix(10 * ROTATION), np.array([1.0, 0.0]), times, 1e-10)
+    np.testing.assert_allclose(states[:, 0], np.cos(10 * np.array(times)), atol=1e-10)
 
 
 def test_what_is_to_come_is_told_from_the_time_of_the_first_step():
@@ -98,18 +144,18 @@ def test_what_is_to_come_is_told_from_the_time_of_the_first_step():
             assert 0 < fraction <= 1
 
     evolve_linear(
-        ROTATION, np.array([1.0, 0.0]), np.array([50.0]), csr_matrix(np.eye(2)), 1e-8, progress=Told()
+        ROTATION, np.array([1.0, 0.0]), np.array([5000.0]), csr_matrix(np.eye(2)), 1e-8, progress=Told()
     )
     ((seconds, more, what),) = expected
     assert seconds == 2.0 and what == "evolution in time"
-    assert 50 / (more + 1) < 20  # a step is shorter than the radius in which its series is of use
+    assert 5000 / (more + 1) < 200  # a step has no more terms than its series is of use for
 
 
 def test_one_step_is_a_taylor_polynomial_of_high_degree():
     """The error of one step of length h falls as h^(DEGREE + 1)."""
     errors = []
     for h in (12.0, 13.0):
-        stepper = Stepper(ROTATION, np.array([[1.0, 0.0]]))
+        stepper = TaylorStepper(ROTATION, np.array([[1.0, 0.0]]))
         stepper.expand()
         stepper.advance(h)
         errors.append(np.abs(stepper.V[0] - [math.cos(h), math.sin(h)]).max())
@@ -118,15 +164,52 @@ def test_one_step_is_a_taylor_polynomial_of_high_degree():
     assert stepper.time == 13.0 and stepper.steps == 1
 
 
-def test_steps_are_longer_where_less_accuracy_is_asked_for():
-    L, v, _ = random_problem(1)
-    steps = []
-    for rate in (1e-12, 1e-8, 1e-4):
-        stepper = Stepper(csr_matrix(L), v[None])
-        stepper.expand()
-        steps.append(stepper.length(rate, 1e-16, 100.0))
-    assert steps[0] < steps[1] < steps[2] < 100
-    assert stepper.length(1e-4, 1e-16, 0.01) == 0.01
+@pytest.mark.parametrize("seed", range(3))
+def test_the_largest_frequency_is_that_of_the_oscillating_part(seed):
+    L, _, _ = random_problem(seed, complex_valued=seed == 2)
+    exact = np.linalg.norm((L - L.conj().T) / 2, 2)
+    assert largest_frequency(csr_matrix(L)) == pytest.approx(exact, rel=0.2)
+    assert largest_frequency(csr_matrix(-np.eye(3))) == 0
+
+
+@pytest.mark.parametrize("damping", [0.0, 0.1, 1.0, 10.0])
+def test_a_step_is_accurate_whatever_its_frequency(damping):
+    """It is exact for every f: only the number of terms depends on it."""
+    L = np.array([[-0.1, -2.0, 0.0], [2.0, -0.1, damping], [0.0, 0.0, -damping]])
+    for factor in (0.3, 1.0, 3.0):
+        stepper = Stepper(csr_matrix(L), np.array([[1.0, -2.0, 3.0]]))
+        stepper._frequency *= factor
+        stepper._double[0].data /= factor
+        length = stepper.advance(2.0, 1e-13, 1e-14, np.arange(3))
+        assert stepper.time == length > 0 and stepper.steps == 1
+        for part in (0.0, 0.4, 1.0):
+            expected = expm(L * part * length) @ [1.0, -2.0, 3.0]
+            np.testing.assert_allclose(stepper.at(np.array([part * length]))[0, 0], expected, atol=1e-12)
+        np.testing.assert_allclose(stepper.V[0], expected, atol=1e-12)
+
+
+def test_what_oscillates_takes_little_more_than_one_product_per_radian():
+    stepper = Stepper(30 * ROTATION, np.array([[1.0, 0.0]]))
+    while stepper.time < 100:
+        stepper.advance(100 - stepper.time, 1e-12, 1e-15)
+    assert stepper.products < 1.4 * 30 * 100
+    np.testing.assert_allclose(stepper.V[0], [math.cos(3000), math.sin(3000)], atol=1e-10)
+
+
+def test_a_step_that_loses_too_many_digits_is_taken_shorter():
+    """Terms grow where the frequency was taken to be too small, and cancel."""
+    stepper = Stepper(ROTATION, np.array([[1.0, 0.0]]))
+    stepper._frequency *= 0.3
+    stepper._double[0].data /= 0.3
+    length = stepper.advance(400.0, 1e-12, 1e-12)
+    assert 1 < length < 30
+    np.testing.assert_allclose(stepper.V[0], [math.cos(length), math.sin(length)], atol=1e-10)
+    assert stepper.advance(400.0, 1e-12, 1e-12) <= length
+
+
+def test_what_is_not_finite_is_refused():
+    with pytest.raises(ConvergenceError, match="round-off"):
+        evolve_linear(ROTATION, np.array([np.nan, 0.0]), TIMES, csr_matrix(np.eye(2)), 1e-8)
 
 
 def test_output_times_do_not_change_the_result():

@@ -184,7 +184,8 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {folder!r})
 from points import Logged
-from centralspin import sweep
+from centralspin import sweep, sweeps
+sweeps.BATCH = {batch}
 if __name__ == "__main__":
     sweep(Logged(Path({log!r}), {seconds}), {axes!r}, "tau_z", store={store!r})
 """
@@ -202,10 +203,15 @@ def alive(process: int) -> bool:
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no kill -9")
 def test_a_killed_run_loses_only_the_points_in_flight(tmp_path) -> None:
     zarr = pytest.importorskip("zarr")
-    seconds, log, store = 0.04, tmp_path / "log", tmp_path / "store"
+    seconds, batch, log, store = 0.04, 0.2, tmp_path / "log", tmp_path / "store"
     axes = {"g0": np.linspace(1, 2, 12).tolist(), "bath_pump": np.linspace(0.1, 0.3, 10).tolist()}
     text = SCRIPT.format(
-        folder=str(Path(__file__).parent), log=str(log), seconds=seconds, axes=axes, store=str(store)
+        folder=str(Path(__file__).parent),
+        log=str(log),
+        seconds=seconds,
+        axes=axes,
+        store=str(store),
+        batch=batch,
     )
     script = tmp_path / "script.py"
     script.write_text(text, encoding="utf-8")
@@ -228,7 +234,7 @@ def test_a_killed_run_loses_only_the_points_in_flight(tmp_path) -> None:
     first = Logged(log).points()
     done = int((zarr.open_array(store / "status", mode="r")[...] == 1).sum())
     in_flight = (
-        2 * (len(workers) + 1) * round(BATCH / seconds)
+        2 * (len(workers) + 1) * round(batch / seconds)
     )  # batches handed out, times their largest size
     assert 30 <= done < 120 and 0 <= len(first) - done <= in_flight
 

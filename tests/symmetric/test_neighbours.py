@@ -88,7 +88,8 @@ def test_spaces_of_one_shape_are_shared_and_no_others() -> None:
 
 def test_condensates_of_different_size_share_no_elements() -> None:
     """What is kept with a space depends on N; a third problem must not get what the first one left."""
-    first = steady_state(PAPER.replace(N=50), NAMES, cut=6)
+    first = steady_state(PAPER.replace(N=900), NAMES, cut=6)
     other = steady_state(PAPER.replace(N=1000), NAMES, cut=6)
+    assert first.details["unknowns"] == other.details["unknowns"], "they have one shape"
     space._SHARED.clear()
     assert steady_state(PAPER.replace(N=1000), NAMES, cut=6) == other != first

@@ -4,11 +4,13 @@ import math
 
 import numpy as np
 import pytest
+from scipy.linalg import expm
 
-from centralspin import CentralSpinModel, Moment
+from centralspin import CentralSpinModel, CollectiveModel, Moment, Sites
+from centralspin.problem.general import dimensionless
 from centralspin.question import ask, prepare
 from centralspin.symmetric.modes import indirect_weight, reach
-from centralspin.symmetric.solver import Solver
+from centralspin.symmetric.solver import Solver, compile_problem
 
 
 def matrix(*places):
@@ -74,3 +76,20 @@ def test_moments_need_what_any_of_them_needs():
     assert needed(RESTING, Moment(site=SX), Moment(site=SY)) == ([[True, True, False]], 1)
     modes, quanta = needed(RESTING, Moment(site=SX), Moment(site=SY, power=2))
     assert modes[0][:2] == [True, True] and quanta == 2
+
+
+def test_a_moving_reference_is_followed_to_round_off():
+    """What moments are about is exact for every tolerance that may be asked for."""
+    X, Z, lower = np.array([[0, 1], [1, 0]]), np.diag([1, -1]), np.array([[0, 0], [1, 0]])
+    sites = Sites(
+        count=10,
+        hamiltonian=3 * X + Z,
+        jumps=[0.3 * lower],
+        couplings=[(lower.T, lower)],
+        initial=np.diag([1, 0]),
+    )
+    model = CollectiveModel(hamiltonian=Z, sites=sites, initial=np.diag([1, 0]))
+    (site,) = compile_problem(dimensionless(model)).sites
+    times, equation = np.array([5.0, 60.0]), site.equation
+    exact = [(expm(equation.parts.at(0.0) * t) @ np.r_[1.0, equation.initial()])[1:] for t in times]
+    np.testing.assert_allclose(equation.at(times), exact, rtol=0, atol=5e-12)

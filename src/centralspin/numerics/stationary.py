@@ -1,39 +1,51 @@
 r"""Solving L v = s with the trace of v prescribed; nothing here knows what L describes. Rates are of order 1.
 
-L conserves the trace, t L = 0. Three ways, from the quickest to the one that always fits into memory:
+L conserves the trace, t L = 0. Two ways:
 
-* the sparse LU factorisation of L with one row replaced by the trace;
-* GMRES, preconditioned by the factorisation of weakly connected blocks alone;
+* the sparse LU factorisation of L with one row replaced by the trace: quick for few unknowns, it fills in for many;
 * GMRES on :math:`1 - e^{τL} + |w⟩⟨t|` with t w = 1, whose product is an evolution over the time τ. Where s = 0 its
   solution is the stationary state, for any s that of L v = s follows with :math:`-\int_0^τ e^{Lu} s\, du` on the right.
-  The spectrum of :math:`e^{τL}` clusters at 0 but for the few modes that are slower than τ, so that few iterations do.
+  The spectrum of :math:`e^{τL}` clusters at 0 but for the few modes that are slower than τ, so that few iterations do:
+  altogether they evolve for a fraction of the time that a state needs to relax. It takes no memory but a few vectors.
+  Before, the factorisation of weakly connected blocks alone may improve the guess, where they are weakly connected.
 """
 
 from __future__ import annotations
 
-import contextlib
-import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.sparse import bmat, coo_matrix, csc_matrix, csr_matrix, diags_array
-from scipy.sparse.linalg import LinearOperator, MatrixRankWarning, gmres, onenormest, splu
+from scipy.sparse import bmat, coo_matrix, csc_matrix, csr_matrix, diags_array, eye_array
+from scipy.sparse.linalg import LinearOperator, MatrixRankWarning, onenormest, splu
 
 from ..errors import ConvergenceError
-from .stepping import EPSILON, propagate
+from .stepping import EPSILON, largest_frequency, propagate
 
-#: Up to this many unknowns a direct factorisation is the quickest, and up to so many it is where blocks do not help;
-#: beyond, it fills in.
+#: Up to this many unknowns a direct factorisation is the quickest; up to so many it is where the other way fails.
 DIRECT, DIRECT_AT_MOST = 2500, 8000
+#: Between these it is quicker for up to so many unknowns per radian that the other way evolves, as measured.
+DIRECT_PER_RADIAN = 40
+#: A difference of so many tolerances need not be known any better.
+FAR = 1e4
 #: Backward error of a solution; round-off leaves a few times 1e-16.
 BACKWARD = 1e-12
 #: Round-off times condition above which a matrix counts as singular.
 SINGULAR = 1e-4
-#: Krylov vectors of a GMRES cycle and cycles, with the factorised blocks and with the exponential.
-BLOCKWISE, EXPONENTIAL = (60, 3), (60, 3)
-#: Relative residuals asked of GMRES for the solution and for its refinement.
-RESIDUALS = (1e-10, 1e-4)
+#: Krylov vectors of a GMRES cycle and cycles, with the exponential.
+EXPONENTIAL = (60, 4)
+#: The time τ in units of the slowest relaxation, at least and at most, and in units of the fastest oscillation: shorter
+#: ones take more Krylov vectors, longer ones more products.
+TIMES, RADIANS = (0.15, 1.0), 96.0
+#: A random vector is found again from its image to this residual, and to this error unless something is annihilated.
+PROBED = (1e-5, 1e-2)
+#: A cycle has to make a residual that much smaller for another one to be worth while.
+WORTHWHILE = 1e-2
+#: Up to so many unknowns blocks are factorised.
+BLOCKS = 16000
+#: Iterations with the factorised blocks: after `TRIAL` the residual must have fallen by `PROMISING` to go on.
+BLOCKWISE, TRIAL, PROMISING = 40, 10, 1e-2
 
 
 class NotUniqueError(ConvergenceError):
@@ -67,7 +79,7 @@ class StationarySolver:
         slowest: float = 1.0, readout: Any = None, progress: Any = None,
     ) -> None:  # fmt: skip
         self._L, self._trace, self._tolerance, self._progress = csr_matrix(L), trace, tolerance, progress
-        self._time = 1.0 / max(slowest, 1e-12)
+        self._slowest, self._time = slowest, 0.0
         n = L.shape[0]
         self._row = int(np.flatnonzero(trace)[0])
         coo = self._L.tocoo()
@@ -83,21 +95,24 @@ class StationarySolver:
         self._bordered = csr_matrix(diags_array(self._scale) @ bordered)
         data = data * self._scale[rows]
         self._lu: Any = None
-        self._preconditioner: Any = None
+        self._part: Any = None  # what is factorised of it instead, if anything
         self._readout = readout
         if n <= DIRECT:
             self._lu = factorise(self._bordered)
             if readout is not None:
                 self._establish()
-        elif blocks is not None and (blocks == blocks[0]).all():  # two modes or one: nothing fills in
+        elif n <= min(DIRECT_AT_MOST, DIRECT_PER_RADIAN * self._evolving()):
             self._lu = factorise(self._bordered)
-        elif blocks is not None:
+        elif n <= BLOCKS and blocks is not None and (blocks != blocks[0]).any():
             inside = blocks[rows] == blocks[cols]
-            part = coo_matrix((data[inside], (rows[inside], cols[inside])), shape=L.shape)
-            with contextlib.suppress(
-                ConvergenceError
-            ):  # a block alone may be singular where the whole is not
-                self._preconditioner = factorise(part)
+            self._part = coo_matrix((data[inside], (rows[inside], cols[inside])), shape=L.shape)
+
+    def _evolving(self) -> float:
+        """Choose the time τ, and return it in units of the fastest oscillation."""
+        least, most = (part / max(self._slowest, 1e-12) for part in TIMES)
+        frequency = max(largest_frequency(self._L), 1e-300)
+        self._time = min(max(RADIANS / frequency, least), most)
+        return frequency * self._time
 
     def _establish(self) -> None:
         """Raise if L has a second stationary state, or if round-off leaves fewer digits than the tolerance asks for."""
@@ -125,8 +140,10 @@ class StationarySolver:
         missed = EPSILON * (abs(A) @ np.abs(v) + np.abs(right)) + np.abs(A @ v - right)
         return max((float(np.abs(self._lu.solve(row, "T")) @ missed) for row in rows), default=0.0)
 
-    def solve(self, source: np.ndarray, trace: float = 0.0, guess: np.ndarray | None = None) -> np.ndarray:
-        """Return v with L v = source and the given trace."""
+    def solve(
+        self, source: np.ndarray, trace: float = 0.0, guess: np.ndarray | None = None, relative: float = 0.0
+    ) -> np.ndarray:
+        """Return v with L v = source and the given trace, or off by the part `relative` of the error of the guess."""
         right = np.array(source, dtype=np.result_type(source, self._bordered.dtype))
         right[self._row] = trace
         right = right * self._scale
@@ -136,35 +153,33 @@ class StationarySolver:
                 v += self._lu.solve(right - self._bordered @ v)
             return self._checked(v, right)
         start = np.zeros_like(right) if guess is None else guess.astype(right.dtype)
-        if self._preconditioner is not None:
-            found = self._blockwise(right, start)
-            if found is not None:
-                return found
-            self._preconditioner = None
-        if len(right) <= DIRECT_AT_MOST:
-            self._lu = factorise(self._bordered)
-            return self.solve(source, trace)
-        return self._exponential(source, trace, start)
+        if self._part is not None and not relative:
+            start = self._blockwise(right, start)
+        try:
+            return self._exponential(source, trace, start, relative, guess is not None or trace == 0)
+        except NotUniqueError:
+            if len(right) > DIRECT_AT_MOST:
+                raise
+        self._lu = factorise(self._bordered)
+        return self.solve(source, trace)
 
-    def stationary(self, guess: np.ndarray | None = None) -> np.ndarray:
-        """Return v with L v = 0 and trace 1."""
-        return self.solve(np.zeros(self._bordered.shape[0]), 1.0, guess)
+    def stationary(self, guess: np.ndarray | None = None, relative: float = 0.0) -> np.ndarray:
+        """Return v with L v = 0 and trace 1, or off by the part `relative` of the error of the guess."""
+        return self.solve(np.zeros(self._bordered.shape[0]), 1.0, guess, relative)
 
-    def _blockwise(self, right: np.ndarray, v: np.ndarray) -> np.ndarray | None:
-        """Solve with the factorised blocks as preconditioner; None where that does not converge."""
-        inverse = LinearOperator(self._bordered.shape, matvec=self._preconditioner.solve, dtype=right.dtype)
-        missing = right - self._bordered @ v
-        for accuracy in RESIDUALS:  # the second pass refines the first to round-off
-            restart, cycles = BLOCKWISE
-            change, _ = gmres(
-                self._bordered, missing, inverse @ missing, rtol=accuracy, atol=EPSILON, restart=restart,
-                maxiter=cycles, M=inverse, callback=self._told("stationary state"), callback_type="pr_norm",
-            )  # fmt: skip
-            v = v + change
-            missing = right - self._bordered @ v
-            if self._backward_error(v, right) <= BACKWARD:
-                return v
-        return None
+    def _blockwise(self, right: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """Improve a guess with the factorised blocks as preconditioner, as long as that goes quickly."""
+        try:
+            inverse = factorise(self._part).solve
+        except ConvergenceError:  # a block alone may be singular where the whole is not
+            return v
+
+        def operator(x: np.ndarray) -> np.ndarray:
+            return np.asarray(inverse(self._bordered @ x))
+
+        residual, trial = np.asarray(inverse(right)) - operator(v), (TRIAL, PROMISING)
+        told = self._told("stationary state")
+        return v + krylov(operator, residual, 1e-2 * self._tolerance, BLOCKWISE, told, trial)[0]
 
     def _backward_error(self, v: np.ndarray, right: np.ndarray) -> float:
         """By how much entries of the equations would have to change, relative to themselves, for v to be exact.
@@ -175,38 +190,76 @@ class StationarySolver:
         residual = np.abs(self._bordered @ v - right)
         return float((residual / np.where(scale > 0, scale, 1.0)).max())
 
-    def _exponential(self, source: np.ndarray, trace: float, v: np.ndarray) -> np.ndarray:
+    def _exponential(
+        self, source: np.ndarray, trace: float, v: np.ndarray, relative: float, sure: bool
+    ) -> np.ndarray:
         n, t = len(v), self._trace
         w = np.zeros(n)
         w[self._row] = 1 / t[self._row]
-        accuracy = max(self._tolerance * 1e-3, 1e-13)
+        accuracy = max(self._tolerance * 1e-2, 1e-13)
+        self._evolving()
 
-        def evolved(x: np.ndarray) -> np.ndarray:
-            return propagate(self._L, x, [self._time], accuracy)[0]
+        def operator(x: np.ndarray) -> np.ndarray:
+            return np.asarray(x - propagate(self._L, x, [self._time], accuracy)[0] + w * (t @ x))
 
         right = trace * w
         if np.any(source):  # −∫ e^{Lu} s du from ẏ = L y + s
             extended = csr_matrix(bmat([[self._L, csr_matrix(source[:, None])], [None, csr_matrix((1, 1))]]))
             right = right - propagate(extended, np.r_[np.zeros(n), 1.0], [self._time], accuracy)[0][:n]
         told = self._told("stationary state")
-        operator = LinearOperator((n, n), matvec=lambda x: x - evolved(x) + w * (t @ x), dtype=v.dtype)
-        restart, cycles = EXPONENTIAL
-        residual = math.inf
-        for _ in range(2):
+        most, cycles = EXPONENTIAL
+        missing = right - operator(v)
+        residual = float(np.linalg.norm(missing))
+        slow = 1.0  # the smallest eigenvalue seen
+        if relative:
+            near = self._near(operator, missing, v, relative, told)
+            if near is not None:
+                return near
+        for _ in range(cycles):
             target = max(self._tolerance * 1e-2, 100 * EPSILON * float(np.linalg.norm(v)), 1e-13)
-            v, _ = gmres(
-                operator, right, v, rtol=0.0, atol=target, restart=restart, maxiter=cycles, callback=told,
-                callback_type="pr_norm",
-            )  # fmt: skip
-            residual = float(np.linalg.norm(right - operator @ v))
-            if residual <= max(self._tolerance, 10 * target):
+            if residual <= target:
                 break
-        if not residual <= 10 * self._tolerance:
+            change, _, smallest = krylov(operator, missing, target, most, told)
+            v, slow = v + change, min(slow, smallest)
+            missing, before = right - operator(v), residual
+            residual = float(np.linalg.norm(missing))
+            if residual <= max(self._tolerance * slow, 10 * target) or residual > WORTHWHILE * before:
+                break
+        if not residual <= 10 * self._tolerance * slow:
             raise NotUniqueError(
                 "No stationary state was found: it is not unique, is reached too slowly (rates below about "
-                f"{1 / self._time / restart:.2g} of the largest), or round-off hides it (missed by {residual:.2g})."
+                f"{1 / self._time / most:.2g} of the largest), or round-off hides it (missed by {residual / slow:.2g})."
             )
-        return np.asarray(v)
+        if not sure:  # what the operator annihilates is missing in a vector that is sought from its image
+            probe = np.random.default_rng(0).normal(size=n)
+            least = PROBED[0] * float(np.linalg.norm(probe))
+            back = krylov(operator, operator(probe), least, most, told)[0]
+            if not float(np.linalg.norm(back - probe)) <= PROBED[1] * float(np.linalg.norm(probe)):
+                raise NotUniqueError("The stationary state is not unique, or is reached too slowly to tell.")
+        return v
+
+    def _near(
+        self, operator: Any, missing: np.ndarray, guess: np.ndarray, relative: float, told: Callable[[], None]
+    ) -> np.ndarray | None:
+        """The solution beside a guess, so that what is read of the difference is right to the part `relative`."""
+        rows = abs(self._readout) if self._readout is not None else csr_matrix(eye_array(len(guess)))
+        largest = float(np.sqrt(rows.multiply(rows).sum(axis=1)).max()) if rows.nnz else 1.0
+        total, slow = np.zeros_like(guess), 1.0
+        before = float(np.linalg.norm(missing))
+        wanted = 1e-2 * relative * before
+        for _ in range(EXPONENTIAL[1]):
+            change, _, smallest = krylov(operator, missing, wanted, EXPONENTIAL[0], told)
+            total, slow = total + change, min(slow, smallest)
+            missing = missing - operator(change)
+            residual = float(np.linalg.norm(missing))
+            read = float((rows @ np.abs(total)).max(initial=0))
+            wanted = max(1e-2 * self._tolerance, relative * read * slow / max(largest, 1e-300))
+            if residual <= wanted or read > FAR * self._tolerance:
+                return guess + total
+            if residual > 0.5 * before:
+                return None
+            before = residual
+        return None
 
     def _checked(self, v: np.ndarray, right: np.ndarray) -> np.ndarray:
         if self._backward_error(v, right) <= BACKWARD:
@@ -216,12 +269,52 @@ class StationarySolver:
             raise NotUniqueError(f"The stationary state is not unique, or too ill conditioned{off}.")
         return np.asarray(v)
 
-    def _told(self, what: str) -> Any:
-        def callback(_: Any) -> None:
+    def _told(self, what: str) -> Callable[[], None]:
+        def callback() -> None:
             if self._progress is not None:
                 self._progress(0.5, what)
 
         return callback
+
+
+def krylov(
+    operator: Callable[[np.ndarray], np.ndarray],
+    residual: np.ndarray,
+    target: float,
+    most: int,
+    told: Callable[[], None],
+    trial: tuple[int, float] | None = None,
+) -> tuple[np.ndarray, float, float]:
+    """One cycle of GMRES for operator(x) = residual.
+
+    Returns x, the norm of what is left of the residual, and the smallest eigenvalue of the operator that was seen: what
+    is left over it is about the error of x. It ends when what is left is below `target`, after `most` products, or if
+    after trial[0] of them the residual has not fallen by the factor trial[1].
+    """
+    size = first = float(np.linalg.norm(residual))
+    if not size > target:
+        return np.zeros_like(residual), size, 1.0
+    vectors = np.empty((most + 1, len(residual)), dtype=residual.dtype)
+    H = np.zeros((most + 1, most), dtype=vectors.dtype)
+    vectors[0] = residual / size
+    weights = np.zeros(0)
+    for j in range(most):
+        told()
+        new = operator(vectors[j])
+        for _ in range(2):  # the second time against round-off
+            overlaps = vectors[: j + 1].conj() @ new
+            new = new - overlaps @ vectors[: j + 1]
+            H[: j + 1, j] += overlaps
+        H[j + 1, j] = norm = np.linalg.norm(new)
+        sought = first * np.eye(1, j + 2)[0]
+        weights = np.linalg.lstsq(H[: j + 2, : j + 1], sought, rcond=None)[0]
+        size = float(np.linalg.norm(H[: j + 2, : j + 1] @ weights - sought))
+        slow = trial is not None and j + 1 == trial[0] and size > trial[1] * first
+        if size <= target or not norm > 0 or slow:
+            break
+        vectors[j + 1] = new / norm
+    m = len(weights)
+    return weights @ vectors[:m], size, float(np.abs(np.linalg.eigvals(H[:m, :m])).min())
 
 
 def factorise(matrix: Any) -> Any:

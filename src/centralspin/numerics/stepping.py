@@ -11,7 +11,8 @@ import numpy as np
 from numpy.polynomial import Chebyshev, Polynomial
 from numpy.polynomial.chebyshev import chebvander
 from scipy.integrate import solve_ivp
-from scipy.sparse import eye_array
+from scipy.linalg import blas
+from scipy.sparse import csr_matrix, eye_array
 
 from ..errors import ConvergenceError
 
@@ -27,11 +28,26 @@ DEGREE = 40
 RUN_SHARE = 0.05
 #: Round-off of one floating-point operation, and the least error per step that is asked for.
 EPSILON = np.finfo(float).eps
+#: A run is refused if round-off alone adds up to so many times the tolerance.
+LOST = 10.0
 #: The share of the tolerance asked of each step of the Runge–Kutta method, whose own estimate is per step.
 STEP_SHARE = 1e-3
-#: A step's length is adapted until its Taylor series has a degree in this range: longer steps take more terms
-#: than they save, and the terms grow before they cancel.
-BEST_DEGREE = (30, 42)
+#: Length of a step in units of the inverse frequency: the first that is tried, and the longest.
+FIRST_STEP, LONGEST_STEP = 128.0, 192.0
+#: Steps shorter by these factors are summed up beside, for the case that the longest loses too many digits; and by
+#: this one the next step is longer if it did not.
+SHORTER, LONGER = (1.0, 0.5, 0.25), 1.15
+#: A step whose series has not converged after so many terms beyond (1.5 of) those it starts to converge at is too long.
+TERMS = 60
+#: The last terms of a series are this part of the allowed error; a few terms more make them small, so that round-off
+#: may use up the rest.
+TAIL = 0.05
+#: A frequency is taken to be at least this part of the spread of decay rates, and of the norm.
+LEAST_FREQUENCY = (0.5, 1e-3)
+#: Steps of the Lanczos method that find the largest frequency.
+LANCZOS = 6
+#: An argument of Bessel functions below this counts as 0.
+TINY = 1e-20
 #: A function of time is sampled at so many times to find out when it changes.
 SAMPLES = 4000
 #: The integration stops and starts afresh whenever a function has changed by this part of its range.
@@ -60,7 +76,280 @@ ACCIDENT, GRAIN, GROWTH = 1e-4, 1e-6, 1.5
 
 
 class Stepper:
-    r"""Steps V̇ = L V for a constant L and one or several columns, with a Taylor series in every step.
+    r"""Steps V̇ = L V for a constant L and one or several columns, with a Chebyshev series in every step.
+
+    The spectrum of a generator is spread along the imaginary axis, by what oscillates, rather than along the real one.
+    With μ the mean of the diagonal and f about the largest frequency,
+
+    .. math::
+        e^{Ls} V = e^{μs} \sum_k (2 - δ_{k0})\, J_k(fs)\, Φ_k, \quad
+        Φ_{k+1} = \tfrac{2}{f} (L - μ) Φ_k + Φ_{k-1}, \quad Φ_0 = V, \quad Φ_1 = \tfrac{1}{f} (L - μ) V,
+
+    with Bessel functions J_k; :math:`Φ_k = i^k T_k((L - μ)/if)\, V`, so that everything stays real. Few terms beyond
+    k = fs matter, a quarter of those of Taylor series. The formula is exact for any f: a poor one costs terms. What
+    decays makes the Φ_k grow, and :math:`e^{μs}` takes that away again; the digits this loses limit a step. All output
+    times inside a step are read from the same Φ_k, so that dense output costs nothing.
+
+    Parameters
+    ----------
+    L : sparse matrix, shape (n, n)
+        The generator, real or complex.
+    V : ndarray, shape (c, n)
+        The columns, one after the other, at time `time`.
+    mask : ndarray of bool, shape (c, n), optional
+        Column j evolves by L restricted to the rows and columns that its mask keeps.
+
+    Attributes
+    ----------
+    steps, products : int
+        How many were taken, and how often L was multiplied by a vector.
+    """
+
+    def __init__(self, L: Any, V: np.ndarray, mask: np.ndarray | None = None, time: float = 0.0) -> None:
+        self.time, self.steps, self.products = time, 0, 0
+        self.V = np.ascontiguousarray(
+            V, dtype=complex if np.iscomplexobj(V) or L.dtype.kind == "c" else float
+        )
+        L = csr_matrix(L, dtype=self.V.dtype)
+        diagonal = L.diagonal()
+        self._mean = float(diagonal.sum().real / len(diagonal))
+        spread, norm = LEAST_FREQUENCY
+        self._frequency = max(
+            largest_frequency(L), spread * float(np.abs(diagonal - self._mean).max(initial=0)),
+            norm * float(np.abs(L.data).max(initial=0)), 1e-300,
+        )  # fmt: skip
+        double = (L - self._mean * eye_array(len(diagonal), format="csr")).tocsr()
+        double.data *= 2 / self._frequency
+        #: 2 (L − μ)/f for every column.
+        self._double = [
+            double if mask is None or keep.all() else restricted(double, keep)
+            for keep in (V if mask is None else mask)
+        ]
+        self._reach = FIRST_STEP  # length of the next step times the frequency
+        self._read = np.empty(0)
+
+    def advance(self, longest: float, rate: float, floor: float, read: Any = ()) -> float:
+        """Take a step, as long as is efficient and accurate, and return its length.
+
+        Parameters
+        ----------
+        longest : float
+            It is at most that long.
+        rate, floor : float
+            The error may grow by `rate` per time, and by `floor` in a step, which round-off leaves at best.
+        read : sequence of int
+            The entries of V that `at` will be asked for.
+        """
+        count = max(math.ceil(longest * self._frequency / self._reach * (1 - 1e-12)), 1)  # of equal steps
+        lengths = longest / count * np.array(SHORTER)
+        while (found := self._series(lengths, np.maximum(rate * lengths, floor), read)) is None:
+            lengths = lengths * SHORTER[-1]
+            if self.time + lengths[0] <= self.time or not np.isfinite(self.V).all():
+                raise RoundOffError(f"The time step at t = {self.time:g} fell below round-off.")
+        best, self.V, self._read = found
+        self.time += (length := float(lengths[best]))
+        self.steps += 1
+        if best:
+            self._reach = length * self._frequency
+        elif count > 1:
+            self._reach = min(LONGER * self._reach, LONGEST_STEP)
+        return length
+
+    def _series(self, lengths: np.ndarray, targets: np.ndarray, read: Any) -> Any:
+        """Sum the series for steps of several lengths, the longest first, to the errors `targets`.
+
+        Returns the number of the longest that is accurate, V after it, and the entries `read` of all Φ_k, shape
+        (k, c, entries); or None if none is.
+        """
+        begins = self._frequency * lengths  # from these k on the Bessel functions fall
+        factors = np.exp(self._mean * lengths) * bessel(int(1.5 * begins[0]) + TERMS, begins)
+        factors[1:] *= 2
+        axpy, largest = (blas.zaxpy, blas.izamax) if self.V.dtype == complex else (blas.daxpy, blas.idamax)
+        good, entries = list(range(len(lengths))), []
+        ends: list[dict[int, np.ndarray]] = []
+        for start, double in zip(self.V, self._double, strict=True):
+            now, before, seen = start.copy(), np.zeros_like(start), []
+            sums = {j: factors[0, j] * start for j in good}
+            last = dict.fromkeys(good, math.inf)
+            going, good = (
+                good if not ends else good[:2],
+                [],
+            )
+            for k, of_lengths in enumerate(factors.tolist()):
+                seen.append(now[read])
+                size = abs(now[largest(now)])
+                for j in tuple(going):
+                    term = abs(of_lengths[j]) * size
+                    if not EPSILON * term <= targets[j] and begins[j] > 1:
+                        going.remove(j)
+                        continue
+                    if k:
+                        axpy(now, sums[j], a=of_lengths[j])
+                    if (
+                        k >= begins[j] and last[j] + term <= TAIL * targets[j]
+                    ):  # one alone may vanish by symmetry
+                        going.remove(j)
+                        good.append(j)
+                    last[j] = term
+                if not going:
+                    break
+                add_product(double, now, before)
+                self.products += 1
+                if k == 0:
+                    before *= 0.5
+                now, before = before, now
+            if not good:
+                return None
+            good.sort()
+            ends.append(sums)
+            entries.append(seen)
+        terms = max(len(seen) for seen in entries)
+        found = np.zeros((terms, len(ends), len(entries[0][0])), dtype=self.V.dtype)
+        for column, seen in enumerate(entries):
+            found[: len(seen), column] = seen
+        return good[0], np.array([sums[good[0]] for sums in ends]), found
+
+    def at(self, offsets: np.ndarray) -> np.ndarray:
+        """The entries that were read at times after the start of the last step, shape (offsets, c, entries)."""
+        coefficients = np.exp(self._mean * offsets) * bessel(len(self._read), self._frequency * offsets)
+        coefficients[1:] *= 2
+        return np.tensordot(coefficients.T, self._read, axes=1)
+
+
+def largest_frequency(L: Any) -> float:
+    """About the norm of the anti-Hermitian part of L, by a few Lanczos steps."""
+    random = np.random.default_rng(0)
+    q = random.normal(size=L.shape[0])
+    q = (q / np.linalg.norm(q)).astype(L.dtype)
+    before, beta, betas = np.zeros_like(q), 0.0, []
+    adjoint = L.conj().T if L.dtype.kind == "c" else L.T
+    for _ in range(min(LANCZOS, len(q))):
+        moved = 0.5 * (L @ q - adjoint @ q) + beta * before
+        moved = moved - q * np.vdot(q, moved)  # vanishes if L is real
+        beta = float(np.linalg.norm(moved))
+        if not beta > 0:
+            break
+        betas.append(beta)
+        q, before = moved / beta, q
+    return (
+        float(np.linalg.norm(np.diag(betas[:-1], 1) + np.diag(betas[:-1], -1), 2))
+        if len(betas) > 1
+        else sum(betas)
+    )
+
+
+def restricted(L: csr_matrix, keep: np.ndarray) -> csr_matrix:
+    """L with nothing outside the rows and columns that are kept."""
+    entries = np.repeat(keep, np.diff(L.indptr)) & keep[L.indices]
+    ends = np.r_[0, np.cumsum(entries, dtype=L.indptr.dtype)][L.indptr]
+    return csr_matrix((L.data[entries], L.indices[entries], ends), shape=L.shape)
+
+
+def bessel(count: int, x: np.ndarray) -> np.ndarray:
+    """The Bessel functions J_0(x), …, J_{count−1}(x), shape (count, len(x)), by Miller's recurrence downwards."""
+    most = float(x.max(initial=0))
+    start = int(max(count, most) + 8 * most ** (1 / 3)) + 20
+    values = np.zeros((start + 2, len(x)))
+    inverse = 2 / np.where(x > TINY, x, 1.0)
+    values[start] = 1e-100
+    for k in range(start, 0, -1):
+        values[k - 1] = k * inverse * values[k] - values[k + 1]
+        if k % 8 == 0:  # nothing grows beyond 1e300 in 8 steps
+            large = np.abs(values[k - 1]) > 1e100
+            if large.any():
+                values[k - 1 :, large] *= 1e-200
+    values /= values[0] + 2 * values[2::2].sum(axis=0)  # 1 = J_0 + 2 J_2 + 2 J_4 + …
+    values[:, x <= TINY] = np.eye(start + 2, 1)
+    return values[:count]
+
+
+def add_product(L: Any, x: np.ndarray, out: np.ndarray) -> None:
+    """Add L @ x to `out`; all of one type. SciPy's checks take as long as the product of a small matrix."""
+    if csr_matvec is None:
+        out += L @ x
+    else:
+        csr_matvec(*L.shape, L.indptr, L.indices, L.data, x, out)
+
+
+def evolve_linear(
+    L: Any,
+    V: np.ndarray,
+    times: np.ndarray,
+    readout: Any,
+    tolerance: float,
+    mask: np.ndarray | None = None,
+    settle: Callable[[Stepper], np.ndarray | None] | None = None,
+    progress: Any = None,
+    strict: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Return readout @ exp(L t) V at the given times, and V at the last of them.
+
+    Parameters
+    ----------
+    L : sparse matrix, shape (n, n)
+        The generator, real or complex.
+    V : ndarray, shape (n,) or (n, c)
+        The state, or several, at time 0.
+    times : ndarray, shape (k,)
+        Increasing output times ≥ 0.
+    readout : sparse matrix, shape (m, n)
+        One row per quantity.
+    tolerance : float
+        Absolute error of the states in the maximum norm, for the whole run, but for the round-off of large ones.
+    mask : ndarray of bool, shape (n, c), optional
+        See `Stepper`.
+    settle : callable, optional
+        Called after every step; returns the state from which the rest is read, once nothing changes any more.
+    progress : callable, optional
+        Told which fraction is done.
+    strict : bool
+        Whether a state is refused that grows so much that its round-off exceeds the tolerance.
+
+    Returns
+    -------
+    values : ndarray, shape (k, m) or (k, m, c)
+    V : ndarray, of the shape of V
+    """
+    columns = np.ascontiguousarray(V.reshape(len(V), -1).T)
+    stepper = Stepper(L, columns, None if mask is None else mask.T)
+    span = float(times[-1])
+    values = np.empty(
+        (len(times), readout.shape[0], len(columns)), dtype=np.result_type(L.dtype, V.dtype, readout.dtype)
+    )
+    scale = max(1.0, float(np.abs(columns).max(initial=0)))
+    rate = RUN_SHARE * tolerance * scale / max(span, 1e-300)
+    used = np.unique(readout.indices)  # few entries are read: they are gathered before anything is multiplied
+    rows = readout[:, used].toarray()
+    lost, done, began = 0.0, 0, 0.0 if progress is None else progress.seconds
+    while done < len(times):
+        start, size = stepper.time, max(scale, float(np.abs(stepper.V).max(initial=0)))
+        floor = 4 * EPSILON * size  # an error per step that cannot be improved on
+        stepper.advance(span - start, rate, floor, used)
+        if (lost := lost + EPSILON * size) > LOST * tolerance * scale and strict:
+            raise RoundOffError(
+                f"The state grows to {size:.2g}, and round-off in it hides what is asked for: a tolerance of about "
+                f"{lost * span / stepper.time / scale:.1g} is within reach."
+            )
+        if (end := stepper.time) >= span * (1 - 1e-15):
+            end = stepper.time = span
+        last = done + int(np.searchsorted(times[done:], end, side="right"))
+        if last > done:
+            read = stepper.at(times[done:last] - start)
+            values[done:last] = np.moveaxis(read @ rows.T, 1, 2)
+            done = last
+        if progress is not None:
+            if stepper.steps == 1 and end > 0:
+                progress.expect(progress.seconds - began, span / end - 1, "evolution in time")
+            progress(end / max(span, 1e-300), "evolution in time")
+        if done < len(times) and settle is not None and (rest := settle(stepper)) is not None:
+            values[done:] = readout @ rest.T
+            stepper.V, done = rest, len(times)
+    shape = (len(times), readout.shape[0], *V.shape[1:])
+    return values.reshape(shape), stepper.V.T.reshape(V.shape)
+
+
+class TaylorStepper:
+    r"""Steps V̇ = L V with a Taylor series in every step, which can follow what changes L as well.
 
     With μ the mean of the diagonal, every step expands exp((L − μ) s) V, which takes fewer terms than exp(L s) V
     because a generator's spectrum lies to the left of 0. All output times inside the step are read from the same
@@ -113,8 +402,9 @@ class Stepper:
             allowed = max(rate * length * self._unit, floor)
             length = min([top, *((allowed / size) ** (1 / k) for k, size in tail)])
         powers = np.arange(DEGREE + 1)
+        own = 4 * EPSILON * sizes[0]  # the round-off of the state itself, which no shorter step makes smaller
         while length > 1 and EPSILON * (sizes * length**powers).max() > max(
-            rate * length * self._unit, floor
+            rate * length * self._unit, floor, own
         ):
             length *= 0.8
         return min(length * self._unit, longest)
@@ -145,78 +435,7 @@ def multiply(L: Any, x: np.ndarray, out: np.ndarray) -> None:
     csr_matvec(*L.shape, L.indptr, L.indices, L.data, x, out)
 
 
-def evolve_linear(
-    L: Any,
-    V: np.ndarray,
-    times: np.ndarray,
-    readout: Any,
-    tolerance: float,
-    mask: np.ndarray | None = None,
-    settle: Callable[[Stepper], np.ndarray | None] | None = None,
-    progress: Any = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    r"""Return readout @ exp(L t) V at the given times, and V at the last of them.
-
-    Parameters
-    ----------
-    L : sparse matrix, shape (n, n)
-        The generator, real or complex.
-    V : ndarray, shape (n,) or (n, c)
-        The state, or several, at time 0.
-    times : ndarray, shape (k,)
-        Increasing output times ≥ 0.
-    readout : sparse matrix, shape (m, n)
-        One row per quantity.
-    tolerance : float
-        Absolute error of the states in the maximum norm, for the whole run.
-    mask : ndarray of bool, shape (n, c), optional
-        See `Stepper`.
-    settle : callable, optional
-        Called after every step; returns the state from which the rest is read, once nothing changes any more.
-    progress : callable, optional
-        Told which fraction is done.
-
-    Returns
-    -------
-    values : ndarray, shape (k, m) or (k, m, c)
-    V : ndarray, of the shape of V
-    """
-    columns = np.ascontiguousarray(V.reshape(len(V), -1).T)
-    stepper = Stepper(L, columns, None if mask is None else mask.T)
-    span = float(times[-1])
-    values = np.empty(
-        (len(times), readout.shape[0], len(columns)), dtype=np.result_type(L.dtype, V.dtype, readout.dtype)
-    )
-    scale = max(1.0, float(np.abs(columns).max(initial=0)))
-    rate = RUN_SHARE * tolerance * scale / max(span, 1e-300)
-    floor = 4 * EPSILON * scale  # an error per step that cannot be improved on
-    done, began = 0, 0.0 if progress is None else progress.seconds
-    while done < len(times):
-        stepper.expand()
-        length = stepper.length(rate, floor, span - stepper.time)
-        start, end = stepper.time, stepper.time + length
-        if end >= span * (1 - 1e-15):
-            end = span
-        if end <= start < span:
-            raise ConvergenceError(f"The time step at t = {start:g} fell below round-off.")
-        last = done + int(np.searchsorted(times[done:], end, side="right"))
-        if last > done:
-            values[done:last] = stepper.at(times[done:last] - start, readout)
-            done = last
-        stepper.advance(end - start)
-        stepper.time = end
-        if progress is not None:
-            if stepper.steps == 1 and end > 0:
-                progress.expect(progress.seconds - began, span / end - 1, "evolution in time")
-            progress(end / max(span, 1e-300), "evolution in time")
-        if done < len(times) and settle is not None and (rest := settle(stepper)) is not None:
-            values[done:] = readout @ rest.T
-            stepper.V, done = rest, len(times)
-    shape = (len(times), readout.shape[0], *V.shape[1:])
-    return values.reshape(shape), stepper.V.T.reshape(V.shape)
-
-
-class DrivenStepper(Stepper):
+class DrivenStepper(TaylorStepper):
     r"""Steps V̇ = (L + Σ_i f_i(t) L_i) V with the Taylor series of a polynomial through every f_i.
 
     With :math:`f_i(t + s) = \sum_j a_{ij} s^j` the terms follow from
@@ -225,7 +444,7 @@ class DrivenStepper(Stepper):
     Parameters
     ----------
     L, V, mask
-        As for `Stepper`.
+        As for `TaylorStepper`.
     parts : sequence of (f, L_i)
         The functions of time and their matrices.
     span : float
@@ -373,9 +592,6 @@ def evolve_driven(
 def propagate(L: Any, v: np.ndarray, times: Sequence[float] | np.ndarray, tolerance: float) -> np.ndarray:
     """Return the states exp(L t) v at a few increasing times, shape (times, n).
 
-    `Stepper` keeps every Taylor term, 41 copies of the state, to read out few numbers at many times. Here whole states
-    are wanted: the series of L − μ keeps two terms, and a step takes as many as its length needs.
-
     Parameters
     ----------
     L : sparse matrix, shape (n, n)
@@ -385,29 +601,19 @@ def propagate(L: Any, v: np.ndarray, times: Sequence[float] | np.ndarray, tolera
     times : sequence of float
         Increasing times ≥ 0.
     tolerance : float
-        Error relative to the largest entry of v, for the whole run.
+        Error relative to the largest entry of v, or of a state it becomes, for the whole run.
     """
-    mean = float(L.diagonal().sum().real / len(v))
-    L = (L - mean * eye_array(len(v), format="csr")).tocsr()
-    step = 8 / max(float(abs(L).sum(axis=1).max()), 1e-300)
-    size = max(float(np.abs(v).max()), 1e-300)
-    rate = RUN_SHARE * tolerance * size / max(float(times[-1]), 1e-300)
-    states, now, state = [], 0.0, v
+    stepper = Stepper(L, v[None])
+    size = max(float(np.abs(v).max(initial=0)), 1e-300)
+    part = RUN_SHARE * tolerance / max(float(times[-1]), 1e-300)
+    states = []
     for time in times:
-        while now < time:
-            length = min(step, time - now)
-            target = max(rate * length, EPSILON * size / 16)
-            term, total, degree, last, before = state, state.copy(), 0, math.inf, math.inf
-            while last + before > target:  # both last terms: one alone may vanish by symmetry
-                degree += 1
-                term = L @ term
-                term *= length / degree
-                total += term
-                before, last = last, float(np.abs(term).max())
-            state, now = math.exp(mean * length) * total, now + length
-            if length == step:  # not one cut short by an output time
-                step *= 1.2 if degree < BEST_DEGREE[0] else 0.8 if degree > BEST_DEGREE[1] else 1.0
-        states.append(state)
+        while stepper.time < time:
+            size = max(size, float(np.abs(stepper.V).max()))
+            stepper.advance(time - stepper.time, part * size, 4 * EPSILON * size)
+            if stepper.time >= time * (1 - 1e-15):
+                stepper.time = time
+        states.append(stepper.V[0])
     return np.array(states)
 
 
@@ -475,6 +681,10 @@ def integrate(
         values[inside] = result.y.T[: inside.sum()]
         v = result.y[:, -1]
     return values
+
+
+class RoundOffError(ConvergenceError):
+    """The state grows so much that its round-off hides what is read."""
 
 
 class StoppedError(ConvergenceError):

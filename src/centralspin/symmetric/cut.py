@@ -18,6 +18,7 @@ import numpy as np
 
 from ..errors import TruncationError
 from ..numerics.stationary import NotUniqueError
+from ..numerics.stepping import RoundOffError
 from .space import box, count_box, grown, union
 
 #: The first cut, in the fluctuation regime and where mean field holds.
@@ -30,6 +31,11 @@ FIRST_SLOPE = 1.0
 LEAST_SLOPE = 0.05
 #: Up to this factor above the first cut a degenerate stationary state may be an accident of the cut.
 LARGEST_ACCIDENT = 2
+#: So many cuts may be degenerate or unstable, where a smaller one was not or a larger one may not be.
+FAILURES = 3
+#: A cut that is fixed below the first one is compared with one larger by so much: there one quantum more may show less
+#: than what is missing.
+FURTHER = 3
 #: The next cut aims at this part of the tolerance.
 AIM = 0.3
 #: The cut grows at most by these factors (and 4) after the first run and after the others: errors fall more and more
@@ -168,6 +174,7 @@ def converge(
     """
     cut = first if fixed is None else fixed
     history: list[tuple[int, float]] = []
+    failures = 0
     while True:
         if (needed := memory(cut)) > memory_budget:
             miss = (
@@ -184,17 +191,31 @@ def converge(
         try:
             outcome = run(cut, outer, inner)
             complete = complete and outcome.difference == 0  # an initial state may be known at some cut only
-        except NotUniqueError:  # a cut may be degenerate by accident, twice as large a one will not be
-            if complete or fixed is not None or cut > LARGEST_ACCIDENT * first:
+        except (NotUniqueError, RoundOffError) as problem:  # perhaps by accident of a cut that is too small
+            failures += 1
+            degenerate = (
+                isinstance(problem, NotUniqueError) and not history and cut > LARGEST_ACCIDENT * first
+            )
+            if complete or fixed is not None or degenerate or failures > FAILURES:
                 raise
-            cut *= 2
+            cut = cut * 2 if not history else math.ceil(cut * GROWTH[1])
             continue
         difference = outcome.difference if math.isfinite(outcome.difference) else math.inf
         error = difference * lag(history, cut, difference)
+        if fixed is not None and fixed < first and not complete:
+            further = max(cut, ALWAYS) + FURTHER
+            if memory(further) <= memory_budget:
+                error = max(error, _seen_from(run(further, *shape.sets(further)), outcome))
         if complete or error <= share * tolerance or fixed is not None:
             return Converged(outcome, cut, error, complete)
         history.append((cut, error))
         cut = following(history, share * tolerance)
+
+
+def _seen_from(wider: Outcome, outcome: Outcome) -> float:
+    """The error of an outcome as one with a larger cut shows it."""
+    off = float(np.abs(wider.values - outcome.values).max(initial=0)) + wider.difference
+    return off if math.isfinite(off) else math.inf
 
 
 def lag(history: Sequence[tuple[int, float]], cut: int, difference: float) -> float:

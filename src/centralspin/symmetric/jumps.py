@@ -67,9 +67,12 @@ class Coefficients:
         exchanged = [M[1:, 0].any() or M[0, 1:].any() for M in self.local.values()]
         return bool(self.growing) or any(exchanged)
 
-    def entries(self) -> int:
-        """How many elements a row has at most."""
-        return sum(int(np.count_nonzero(T)) for T in self.pairs.values())
+    def entries(self, shares: Sequence[np.ndarray]) -> float:
+        """About how many elements a row has, if of the hops of every class these shares find a quantum, or room."""
+        return sum(
+            float(np.einsum("mnab,mn,ab->", T != 0, shares[c], shares[other]))
+            for (c, other), T in self.pairs.items()
+        )
 
     def exchanged(self, site_class: int, at_limit: bool) -> np.ndarray:
         """Which hops b_μ†b_ν of a class they contain; at N = ∞ those that do not vanish."""

@@ -11,8 +11,9 @@ from ..errors import ConvergenceError
 from ..numerics.stationary import StationarySolver
 from ..numerics.stepping import Stepper
 
-#: After so many steps, and with so many to go, the stationary state is sought, to read the rest of the times from it.
-SETTLE_AFTER, SETTLE_BEFORE = 60, 200
+#: After so many products of the generator with a vector, and with so many to go, the stationary state is sought, to
+#: read the rest of the times from it.
+SETTLE_AFTER, SETTLE_BEFORE = 2400, 8000
 #: A state counts as stationary if it is that close to the stationary one, in units of the tolerance.
 SETTLED = 1e-2
 
@@ -31,8 +32,8 @@ class Settling:
 
     def __call__(self, stepper: Stepper) -> np.ndarray | None:
         """The state from which the rest is read, or None while it still changes."""
-        left = stepper.steps * (self._span / stepper.time - 1) if stepper.time else math.inf
-        if not self._open or stepper.steps < SETTLE_AFTER or left < SETTLE_BEFORE:
+        left = stepper.products * (self._span / stepper.time - 1) if stepper.time else math.inf
+        if not self._open or stepper.products < SETTLE_AFTER or left < SETTLE_BEFORE:
             return None
         if self._rest is None:
             self._rest = self._stationary(stepper.V)

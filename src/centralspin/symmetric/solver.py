@@ -13,9 +13,9 @@ import numpy as np
 from scipy.linalg import null_space
 from scipy.sparse import bmat, csr_matrix, eye_array
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, ConvergenceError
 from ..numerics.stationary import NotUniqueError, StationarySolver
-from ..numerics.stepping import evolve_driven, evolve_linear, integrate
+from ..numerics.stepping import EPSILON, evolve_driven, evolve_linear, integrate
 from ..problem.general import Problem, Task
 from ..problem.moments import Moment, Reading
 from . import dark_modes, jumps, neighbours
@@ -25,7 +25,7 @@ from .modes import align, pattern
 from .readout import Readout
 from .settling import Settling, columns, masks
 from .site import NOTHING, Compiled, Equation
-from .space import count_box
+from .space import SymmetricSpace, count_box
 from .state import Held, reached
 
 ABOUT = "reference"
@@ -37,6 +37,11 @@ BYTES_PER_UNKNOWN, BYTES_PER_ENTRY = 900, 115
 MEMORY_BUDGET = 2e9
 #: The share of the tolerance that integration may use up; truncation has the rest.
 INTEGRATION = 0.1
+#: The scale of a mode is that of its occupations by at least so many quanta, to this power, as scales that make all
+#: unknowns equally large make the generator less normal; and never larger than this.
+ALONE, SCALED, LARGEST_SCALE = 4, 0.6, 4.0
+#: Relative accuracy of the difference between the two sets.
+DIFFERENCE = 0.1
 #: Up to this many unknowns it is told what a degenerate stationary state conserves.
 LARGEST_DENSE = 1500
 
@@ -103,6 +108,8 @@ class Solver:
             pattern(site, problem.scaling, at_limit, by | jumps.exchanged(self.compiled, c, at_limit))
             for c, (site, by) in enumerate(zip(self.compiled.sites, before, strict=True))
         ]
+        self._last: tuple[SymmetricSpace, np.ndarray] | None = None
+        self._scales: np.ndarray | None = None
         self.readout = Readout(self.compiled, task.moments, self.orders)
         occupied = None if start is None else self._occupied
         if self.rotated:
@@ -145,7 +152,7 @@ class Solver:
         """
         compiled, size = self.compiled, self.compiled.basis.size
         whole = count_box(self.shape.weights, self.shape.sizes, cut)
-        total = float(np.count_nonzero(compiled.central.matrices)) / size
+        total, shares = float(np.count_nonzero(compiled.central.matrices)) / size, []
         for site, known in zip(compiled.sites, self.patterns, strict=True):
             part = {
                 w: count_box(self.shape.weights, self.shape.sizes, cut - w) / whole if 0 < w <= cut else 0.0
@@ -153,13 +160,14 @@ class Solver:
             }
             held = np.array([1.0, *(part[w] for w in known.weights.tolist())])
             share = np.where(np.arange(len(held)) == 0, held[:, None], held)  # (to, source)
+            shares.append(share)
             total += float((known.local * share).sum())
             for (C, *_), coupled in zip(site.couplings, known.coupled, strict=True):
                 total += float((coupled * share).sum()) * np.count_nonzero(C) / size
         generic = compiled.generic() if compiled.problem.collective_jumps else []
         for dissipator in jumps.dissipators(compiled):
             for operation, of in zip(dissipator.central, dissipator.coefficients(generic), strict=True):
-                total += of.entries() * np.count_nonzero(operation) / size
+                total += of.entries(shares) * np.count_nonzero(operation) / size
         return total
 
     def solve(self) -> tuple[np.ndarray, dict[str, Any], float]:
@@ -270,15 +278,23 @@ class Solver:
         references: list[np.ndarray],
     ) -> Outcome:
         task = self.task
-        L = triangular(generator.matrices(references))
-        rows = triangular(generator.rows(self.readout, references))
+        sizes = self._sizes(generator)
+        L = rescaled(triangular(generator.matrices(references)), sizes)
+        rows, tolerance = self._scaled_rows(triangular(generator.rows(self.readout, references)), sizes)
         used = np.unique(rows.indices)
         keep = self._masks(mask, start)
-        settling = Settling(L, rows, generator, keep, times, task.tolerance)
+        settling = Settling(L, rows, generator, keep, times, tolerance / INTEGRATION)
         states, V = evolve_linear(
-            L, start, times, eye_array(len(start), format="csr")[used], INTEGRATION * task.tolerance,
-            keep, settling if len(self.orders) == 1 else None, task.progress,
+            L, start / sizes[:, None], times, eye_array(len(start), format="csr")[used], tolerance,
+            keep, settling if len(self.orders) == 1 else None, task.progress, strict=len(self.orders) == 1,
         )  # fmt: skip
+        V = V * sizes[:, None]
+        self._keep(generator, V[:, 0])
+        if len(self.orders) > 1 and EPSILON * (size := float(np.abs(V).max())) > task.tolerance:
+            raise ConvergenceError(
+                f"The coefficients are made of numbers up to {size:.2g}, whose round-off may exceed the tolerance "
+                f"{task.tolerance:g}: nothing damps what they add up. A tolerance of {2 * EPSILON * size:.1g} will do."
+            )
         return self._outcome(
             states, rows[:, used].toarray(), generator.size, (generator, V, mask, references)
         )
@@ -305,6 +321,38 @@ class Solver:
         return self._outcome(
             states, rows[:, used].toarray(), generator.size, (generator, V, mask, self.references)
         )
+
+    def _sizes(self, generator: Any) -> np.ndarray:
+        r"""How large the unknowns are expected to be: :math:`\prod_i α_i^{n_i}`, with α_i from the cut before.
+
+        A state far from the reference state has large coefficients where many quanta are; without a scale of their own
+        their round-off would drown the small ones, which are read.
+        """
+        if self._scales is None:
+            return np.ones(generator.size * len(self.orders))
+        sizes = np.exp(generator.space.occupations @ np.log(self._scales))
+        return np.tile(np.repeat(sizes, self.compiled.basis.size), len(self.orders))
+
+    def _scaled_rows(self, rows: csr_matrix, sizes: np.ndarray) -> tuple[csr_matrix, float]:
+        """The rows that read scaled unknowns, and what these may be off by."""
+        scaled = csr_matrix(rows.multiply(sizes))
+        growth = abs(scaled).max() / max(abs(rows).max(), 1e-300) if rows.nnz else 1.0
+        return scaled, INTEGRATION * self.task.tolerance / max(growth, 1.0)
+
+    def _keep(self, generator: Any, state: np.ndarray) -> None:
+        """Keep a state of the lowest order as a guess for the next cut, and the scale of every mode in it."""
+        state = state[: generator.size]
+        self._last = generator.space, state
+        occupations = generator.space.occupations
+        largest = np.abs(state.reshape(len(occupations), -1)).max(axis=1)
+        quanta = occupations.sum(axis=1)
+        self._scales = np.ones(occupations.shape[1])
+        for mode in range(len(self._scales)):
+            alone = (occupations[:, mode] == quanta) & (quanta >= ALONE)
+            if alone.any():
+                self._scales[mode] = np.clip(
+                    (largest[alone] ** (SCALED / quanta[alone])).max(), 1.0, LARGEST_SCALE
+                )
 
     def _moving(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
         """Evolve together with the reference states, or with factors that change in time."""
@@ -372,50 +420,68 @@ class Solver:
     def rest_state(self, generator: Any, mask: np.ndarray, rows: csr_matrix) -> np.ndarray:
         """Stationary states by set, as columns; coefficients obey L_0 v_l = −Σ_{i<l} L_{l−i} v_i, without trace."""
         task = self.task
-        matrices = generator.matrices(self.references)
-        found = []
+        sizes = self._sizes(generator)
+        of_one = sizes[: generator.size]
+        matrices = [rescaled(matrix, of_one) for matrix in generator.matrices(self.references)]
+        rows, tolerance = self._scaled_rows(rows, sizes)
+        found: list[np.ndarray] = []
         one_order = mask[: generator.size]
         for keep in masks(one_order).T:
             index = np.flatnonzero(keep)
             whole = len(index) == generator.size
             L = matrices if whole else [matrix[index][:, index] for matrix in matrices]
-            near = self._from_neighbour(generator, index, L, rows)
-            if near is not None:
-                found.append(near)
+            known = self._from_neighbour(generator, index, L, rows, of_one, tolerance)
+            if known is not None:
+                found.append(known)
                 continue
             blocks = generator.blocks()
+            guess = found[0][: generator.size] if found else self._guess(generator, of_one)
+            part = DIFFERENCE if found else 0.0
             try:
                 solver = StationarySolver(
-                    L[0], np.eye(1, len(index))[0], INTEGRATION * task.tolerance,
-                    blocks=None if blocks is None else blocks[index], slowest=self.slowest(),
-                    readout=rows[: len(task.moments), : generator.size][:, index],
+                    L[0], np.eye(1, len(index))[0], tolerance, blocks=None if blocks is None else blocks[index],
+                    slowest=self.slowest(), readout=rows[: len(task.moments), : generator.size][:, index],
                     progress=task.progress,
                 )  # fmt: skip
-                states = [solver.stationary()]
+                states = [solver.stationary(None if guess is None else guess[index], part)]
             except NotUniqueError as error:
                 raise NotUniqueError(f"{error} {self.conserved(L[0])}".strip()) from None
             for l in range(1, len(self.orders)):
-                states.append(solver.solve(-sum(L[l - i] @ states[i] for i in range(l))))
+                source = -sum(L[l - i] @ states[i] for i in range(l))
+                near = found[0][l * generator.size :][: generator.size][index] if found else None
+                states.append(solver.solve(source, 0.0, near, part))
             full = np.zeros((len(states), generator.size))
             full[:, index] = states
             found.append(full.ravel())
-        return np.column_stack(found)
+        self._keep(generator, found[0] * sizes)
+        return np.column_stack(found) * sizes[:, None]
 
     def _from_neighbour(
-        self, generator: Any, index: np.ndarray, L: Sequence[csr_matrix], rows: csr_matrix
-    ) -> np.ndarray | None:
+        self, generator: Any, index: np.ndarray, L: Sequence[csr_matrix], rows: csr_matrix, sizes: np.ndarray,
+        tolerance: float,
+    ) -> np.ndarray | None:  # fmt: skip
         """The stationary state on part of the unknowns, where that of a problem nearby is known, see `neighbours`."""
         known = neighbours.current()
         if known is None or len(L) > 1:
             return None
         occupations = generator.space.occupations
-        key = hash((occupations.tobytes(), occupations.shape, index.tobytes()))
-        v = known.stationary(key, L[0], rows[:, index], INTEGRATION * self.task.tolerance)
+        key = hash((occupations.tobytes(), occupations.shape, index.tobytes(), sizes.tobytes()))
+        v = known.stationary(key, L[0], rows[:, index], tolerance)
         if v is None:
             return None
         full = np.zeros(generator.size)
         full[index] = v
         return full
+
+    def _guess(self, generator: Any, sizes: np.ndarray) -> np.ndarray | None:
+        """A guess at the scaled stationary state: that at the cut before."""
+        if self._last is None:
+            return None
+        space, state = self._last
+        position = space.find(generator.space.occupations)
+        guess = np.zeros((generator.space.size, self.compiled.basis.size))
+        guess[position >= 0] = state.reshape(space.size, -1)[position[position >= 0]]
+        return np.asarray(guess.ravel() / sizes)
 
     def conserved(self, L: csr_matrix) -> str:
         """Say what is conserved beside the trace: a row w with w L = 0, if it can be told."""
@@ -481,6 +547,14 @@ def as_written(problem: Problem, stationary: bool) -> Compiled:
 def still(equation: Equation, r: np.ndarray) -> bool:
     """Whether a reference state does not change any more."""
     return bool(np.abs(equation.velocity(r)).max(initial=0) <= 10 * NOTHING * equation.rate)
+
+
+def rescaled(L: csr_matrix, sizes: np.ndarray) -> csr_matrix:
+    """S⁻¹ L S with the diagonal matrix S of the sizes."""
+    if (sizes == 1).all():
+        return L
+    data = L.data * sizes[L.indices] / np.repeat(sizes, np.diff(L.indptr))
+    return csr_matrix((data, L.indices, L.indptr), shape=L.shape)
 
 
 def triangular(blocks: list[csr_matrix]) -> csr_matrix:
