@@ -24,7 +24,7 @@ FLAGS = (
     "--disable-sync",
     "--no-first-run",
 )
-PATIENCE = 300  # seconds until a silent browser counts as dead
+PATIENCE = 900  # seconds until a silent browser counts as dead
 
 
 class Browser:

@@ -195,9 +195,7 @@ class LedgerTable(LedgerDirective):
         line += nodes.inline(text=f" {claims}", classes=["small"])
         fold = Fold("", line, classes=["ledger-group"])
         if page:
-            fold += nodes.paragraph(
-                "", "Checked in ", nodes.Text("Checked in "), TitleLink(to=page), nodes.Text(".")
-            )
+            fold += nodes.paragraph("", "Checked in ", TitleLink(to=page), nodes.Text("."))
         fold += listing
         if not self.options:
             fold["ids"].append(group_anchor(chapter))
