@@ -147,7 +147,8 @@ LAYOUT = """(() => {
     "cut off": elements
       .filter(box => style(box).overflowX !== "visible" && style(box).display !== "inline" && !scrolls(box)
         && box.clientWidth > 20 && box.scrollWidth > box.clientWidth + 1).map(source),
-    "wider than a desktop's page": width < 1300 ? [] : [...document.querySelectorAll("article .scrolls")].map(source),
+    "wider than a desktop's page": width < 1300 ? []
+      : [...document.querySelectorAll("article .scrolls:not(td *)")].map(source),
     "figures not shown": [...document.querySelectorAll("figure img")]
       .filter(image => (image.clientWidth < 100 || image.clientHeight < 50)
         && !image.closest(".live + *")).map(image => image.alt),  // a live figure stands for it, see test_live

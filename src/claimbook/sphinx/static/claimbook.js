@@ -27,9 +27,11 @@
     return queue;
   }
 
+  const OVERHANG = 5; // pixels by which an accent may stick out of its formula's box
+
   /* Only what is wider than its line gets a box that scrolls, and only that is a stop for the keyboard. */
   function markScrollers(boxes) {
-    const wide = boxes.map(box => box.clientWidth > 0 && box.scrollWidth > box.clientWidth + 1); // all reads first
+    const wide = boxes.map(box => box.clientWidth > 0 && box.scrollWidth > box.clientWidth + OVERHANG);
     boxes.forEach((box, number) => {
       box.classList.toggle("scrolls", wide[number]);
       if (wide[number]) box.tabIndex = 0; else box.removeAttribute("tabindex");
