@@ -14,7 +14,6 @@ from .problem.moments import Reading
 from .question import answer, ask, number
 from .result import Result
 from .symmetric.basis import OperatorBasis
-from .symmetric.state import Held
 from .travel import Saved
 
 
@@ -34,14 +33,14 @@ class State(Saved, Correlated):
         When, in units of 1/γ; 0 for a stationary state. Functions of time in a model go on from it.
     tolerance : float
         The accuracy that was asked for where it was made.
-    held : Held
-        Its coordinates, see `centralspin.symmetric.state`.
+    held : object
+        Its coordinates, as the method holds them.
     """
 
     model: Any
     time: float
     tolerance: float
-    held: Held
+    held: Any  # symmetric.state.Held
 
     @classmethod
     def of(cls, model: Any, reading: Reading, time: float, tolerance: float) -> State | None:
