@@ -41,7 +41,7 @@ SHORTER, LONGER = (1.0, 0.5, 0.25), 1.15
 TERMS = 60
 #: The last terms of a series are this part of the allowed error; a few terms more make them small, so that round-off
 #: may use up the rest.
-TAIL = 0.05
+TAIL = 0.005
 #: A frequency is taken to be at least this part of the spread of decay rates, and of the norm.
 LEAST_FREQUENCY = (0.5, 1e-3)
 #: Steps of the Lanczos method that find the largest frequency.
