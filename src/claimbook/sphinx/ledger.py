@@ -206,7 +206,8 @@ class LedgerTable(LedgerDirective):
         where = self.text(f"**{claim.where.removesuffix('.')}.** {claim.says}")
         record = records(self.app)[claim.id]
         name = nodes.paragraph("", "", *self.badges(record), nodes.Text(" "), classes=["small"])
-        code = nodes.literal(text=claim.id)
+        # Plain code: Sphinx would wrap every name in more than its own length, hundreds of times on a page.
+        code = nodes.raw("", f"<code>{claim.id}</code>", format="html")
         page = executed(self.app).page(claim.chapter)
         uri = self.address(page, check_anchor(claim.id))
         name += (
