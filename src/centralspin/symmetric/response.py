@@ -182,7 +182,7 @@ class Decay(Solver):
     """
 
     def __init__(self, task: Task, count: int) -> None:
-        super().__init__(task)
+        super().__init__(task, whole=True)  # the slowest may have any charge
         self._count = count
 
     def _stationary(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:

@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,14 @@ from ..numerics.stepping import DEGREE, EPSILON, evolve_driven, evolve_linear, i
 from ..problem.general import Problem, Task
 from ..problem.moments import Moment, Reading
 from . import dark_modes, jumps, neighbours
+from .basis import entries
+from .charges import Charges
+from .compile import compile_problem
 from .cut import FIRST_CUT, Converged, Outcome, Shape, converge
 from .generator import Generator
-from .modes import align, pattern
+from .modes import pattern
 from .readout import Readout
+from .sectors import Frame, Unknowns
 from .settling import Settling, columns, masks
 from .site import NOTHING, Compiled, Equation
 from .space import SymmetricSpace, count_box
@@ -43,8 +48,12 @@ INTEGRATION = 0.1
 #: The scale of a mode is that of its occupations by at least so many quanta, to this power, as scales that make all
 #: unknowns equally large make the generator less normal; and never larger than this.
 ALONE, SCALED, LARGEST_SCALE = 4, 0.6, 4.0
+#: Reference states that relax with more exponentials than these are followed by a general method.
+MOST_EXPONENTIALS = 3
 #: Relative accuracy of the difference between the two sets.
 DIFFERENCE = 0.1
+#: Of larger matrices the diagonal is looked at in place of the eigenvalues.
+LARGEST_DENSE_SITE = 100
 #: Up to this many unknowns it is told what a degenerate stationary state conserves.
 LARGEST_DENSE = 1500
 
@@ -82,22 +91,24 @@ def run(task: Task) -> Reading:
 class Solver:
     """One task, solved for values (orders = (None,)) or for coefficients in N^{−1/2} (orders = (0, 1, …, l)).
 
-    `factors` are what multiplies the initial state, see `response`.
+    `factors` are what multiplies the initial state, see `response`. Conserved numbers are used unless `whole`.
     """
 
     #: Whether the columns of `start` are real and imaginary parts by turns.
     complex = False
 
     def __init__(
-        self, task: Task, orders: Sequence[int | None] = (None,), factors: Sequence[Moment | None] = ()
+        self,
+        task: Task,
+        orders: Sequence[int | None] = (None,),
+        factors: Sequence[Moment | None] = (),
+        whole: bool = False,
     ) -> None:
         self.task, self.orders, self.cut, self.share = task, tuple(orders), 0, 1.0
         start: Held | None = task.start
         problem = task.problem if task.times is not None else task.problem.stationary()
-        self.compiled = compile_problem(problem, None if start is None else start.mixes)
-        if start is not None:
-            for site, r in zip(self.compiled.sites, start.references, strict=True):
-                site.equation.start = r  # without the round-off of a way through density matrices
+        self.compiled = compile_problem(problem, start, whole)
+        self.charges, self.frame = self.compiled.charges, self.compiled.frame
         self.references = self.compiled.references()
         at_limit = problem.size == math.inf and self.orders == (None,)
         before = reached(self.compiled, factors)
@@ -111,7 +122,7 @@ class Solver:
             pattern(site, problem.scaling, at_limit, by | jumps.exchanged(self.compiled, c, at_limit))
             for c, (site, by) in enumerate(zip(self.compiled.sites, before, strict=True))
         ]
-        self._last: tuple[SymmetricSpace, np.ndarray] | None = None
+        self._last: tuple[SymmetricSpace, Unknowns, np.ndarray] | None = None
         self._scales: np.ndarray | None = None
         self.readout = Readout(self.compiled, task.moments, self.orders)
         occupied = None if start is None else self._occupied
@@ -121,7 +132,11 @@ class Solver:
             self.shape = Shape([rotated], [math.inf], [rotated > 0], power, occupied)
         else:
             weights = [p.weights for p in self.patterns]
-            self.shape = Shape(weights, [s.count for s in self.compiled.sites], *self._needed(), occupied)
+            self.shape = Shape(
+                weights, [s.count for s in self.compiled.sites], *self._needed(), occupied, self.frame
+            )
+        if self.frame is not None and self.charges is not None:
+            self.frame.reach(self._totals(self.charges, self.frame, factors))
         if (start is not None and (start.modes is not None) != self.rotated) or (
             self.rotated and start is not None and not np.allclose(self._modes, np.asarray(start.modes))
         ):
@@ -131,6 +146,21 @@ class Solver:
                 f"where there are several classes of at least {dark_modes.SMALLEST_CLASS} sites",
                 "continued with others",
             )
+
+    def _totals(self, charges: Charges, frame: Frame, factors: Sequence[Moment | None]) -> np.ndarray:
+        """The charges that the initial state and what multiplies it have."""
+        start = self.task.start
+        if self.task.problem.at_rest or self.task.times is None:
+            totals = np.zeros(1, dtype=np.int64)
+        elif start is None:
+            totals = frame.central[np.abs(self.compiled.initial()) > NOTHING]
+        else:
+            n, a = np.nonzero(start.vectors.any(axis=-1))
+            totals = frame.of(start.occupations)[n] + frame.central[a]
+        for moment in factors:
+            if moment is not None:
+                totals = np.add.outer(totals, np.r_[0, charges.shifts(moment)])
+        return np.unique(totals)
 
     def _needed(self) -> tuple[list[np.ndarray], int]:
         """Which modes the readouts reach, and up to how many quanta."""
@@ -155,7 +185,7 @@ class Solver:
         """
         compiled, size = self.compiled, self.compiled.basis.size
         whole = count_box(self.shape.weights, self.shape.sizes, cut)
-        total, shares = float(np.count_nonzero(compiled.central.matrices)) / size, []
+        total, shares = sum(len(entries(M)[2]) for M in compiled.central.matrices) / size, []
         for site, known in zip(compiled.sites, self.patterns, strict=True):
             part = {
                 w: count_box(self.shape.weights, self.shape.sizes, cut - w) / whole if 0 < w <= cut else 0.0
@@ -166,11 +196,11 @@ class Solver:
             shares.append(share)
             total += float((known.local * share).sum())
             for (C, *_), coupled in zip(site.couplings, known.coupled, strict=True):
-                total += float((coupled * share).sum()) * np.count_nonzero(C) / size
+                total += float((coupled * share).sum()) * len(entries(C)[2]) / size
         generic = compiled.generic() if compiled.problem.collective_jumps else []
         for dissipator in jumps.dissipators(compiled):
             for operation, of in zip(dissipator.central, dissipator.coefficients(generic), strict=True):
-                total += of.entries(shares) * np.count_nonzero(operation) / size
+                total += of.entries(shares) * len(entries(operation)[2]) / size
         return total
 
     def solve(self) -> tuple[np.ndarray, dict[str, Any], float]:
@@ -181,7 +211,7 @@ class Solver:
         def memory(cut: int) -> float:
             of_unknown = BYTES_PER_UNKNOWN + BYTES_PER_ENTRY * self.entries(cut)
             of_unknown += BYTES_PER_FUNCTION * len(task.problem.functions)
-            return self.shape.count(cut) * compiled.basis.size * of_unknown * len(self.orders)
+            return self.shape.unknowns(cut, compiled.basis.size) * of_unknown * len(self.orders)
 
         first, fixed = FIRST_CUT[regime], task.options.get("cut")
         first = first if task.start is None else max(first, task.start.cut)
@@ -192,6 +222,8 @@ class Solver:
         if task.times is not None and compiled.moving:
             at_rest = not any(site.equation.moves() for site in compiled.sites)
             step = self._driven if at_rest else self._moving
+            if not at_rest and self._relaxation() is not None:
+                step = self._relaxing
 
         def run(cut: int, outer: np.ndarray, inner: np.ndarray) -> Outcome:
             self.cut = cut
@@ -214,17 +246,28 @@ class Solver:
             "truncation_error": found.error,
             "exact": found.complete,
         }
-        if self.share < 1:
-            details["symmetry"] = f"keeps the state within {self.share:.0%} of the unknowns"
+        share = self.share * found.outcome.unknowns / (self.shape.count(found.cut) * compiled.basis.size)
+        if share < 1 and (self.share < 1 or self.charges):
+            details["symmetry"] = f"keeps the state within {share:.2g} of the unknowns{self._named()}"
         values = np.array(np.split(found.outcome.values, len(self.orders), axis=-1))
         before = 0.0 if task.start is None else task.start.integration
         return values, details, found.error + INTEGRATION * task.tolerance + before
 
+    def _named(self) -> str:
+        """What is conserved."""
+        if self.frame is None or not self.charges:
+            return ""
+        totals = self.frame.totals
+        if len(self.charges) > 1 or totals is None:
+            return f"; {len(self.charges)} excitation numbers are conserved"
+        reached = ", ".join(f"±{c}" if c else "0" for c in totals[totals >= 0].tolist())
+        return f"; an excitation number is conserved, and operators of charge {reached} are reached"
+
     def _prepared(self, outer: np.ndarray, inner: np.ndarray) -> tuple[Any, np.ndarray]:
         """The generator on the outer set, and which unknowns of all orders belong to the inner one."""
         generator = self.generator(outer)
-        mask = np.tile(np.repeat(inner, self.compiled.basis.size), len(self.orders))
-        return generator, mask
+        self._inner = inner
+        return generator, np.tile(inner[generator.unknowns.bath], len(self.orders))
 
     def _outcome(
         self, states: np.ndarray, rows: np.ndarray, unknowns: int, end: tuple[Any, ...] | None = None
@@ -245,11 +288,11 @@ class Solver:
         task = self.task
         before = 0.0 if task.start is None else task.start.integration
         return Held(
-            generator.space.occupations, mask[:: self.compiled.basis.size],
-            V.reshape(generator.space.size, self.compiled.basis.size, -1)[..., [0, -1]], self.cut, references,
-            [site.count for site in self.compiled.sites], [site.basis.mix for site in self.compiled.sites],
-            self._modes if self.rotated else None, replace(task, progress=None),
-            before + INTEGRATION * task.tolerance,
+            generator.space.occupations, self._inner, generator.unknowns.spread(V)[..., [0, -1]], self.cut,
+            references, [site.count for site in self.compiled.sites],
+            [site.basis.mix for site in self.compiled.sites], self._modes if self.rotated else None,
+            replace(task, progress=None), before + INTEGRATION * task.tolerance,
+            pairs=None if self.frame is None else [site.pairs for site in self.compiled.sites],
         )  # fmt: skip
 
     def _steady(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
@@ -266,9 +309,11 @@ class Solver:
             start[: generator.size] = generator.initial()[:, None]
             return start
         held = at_cut(held, self.cut)
-        vectors = np.zeros((generator.space.size, self.compiled.basis.size, 2))
-        vectors[generator.space.find(held.occupations)] = held.vectors
-        return vectors.reshape(len(mask), 2)[:, : columns(mask) if held.exact else 2]
+        vectors = np.zeros((generator.space.size, self.compiled.basis.size, 2), dtype=held.vectors.dtype)
+        place = generator.space.find(held.occupations)
+        vectors[place[place >= 0]] = held.vectors[place >= 0]
+        gathered = generator.unknowns.gather(vectors)
+        return np.asarray(gathered[:, : columns(mask) if held.exact else 2])
 
     def _occupied(self, cut: int) -> np.ndarray:
         """The inner set of the initial state at a cut."""
@@ -351,7 +396,7 @@ class Solver:
         if self._scales is None:
             return np.ones(generator.size * len(self.orders))
         sizes = np.exp(generator.space.occupations @ np.log(self._scales))
-        return np.tile(np.repeat(sizes, self.compiled.basis.size), len(self.orders))
+        return np.tile(sizes[generator.unknowns.bath], len(self.orders))
 
     def _scaled_rows(self, rows: csr_matrix, sizes: np.ndarray) -> tuple[csr_matrix, float]:
         """The rows that read scaled unknowns, and what these may be off by."""
@@ -362,17 +407,73 @@ class Solver:
     def _keep(self, generator: Any, state: np.ndarray) -> None:
         """Keep a state of the lowest order as a guess for the next cut, and the scale of every mode in it."""
         state = state[: generator.size]
-        self._last = generator.space, state
+        self._last = generator.space, generator.unknowns, state
         occupations = generator.space.occupations
-        largest = np.abs(state.reshape(len(occupations), -1)).max(axis=1)
+        largest = np.zeros(len(occupations))
+        np.maximum.at(largest, generator.unknowns.bath, np.abs(state))
         quanta = occupations.sum(axis=1)
-        self._scales = np.ones(occupations.shape[1])
-        for mode in range(len(self._scales)):
-            alone = (occupations[:, mode] == quanta) & (quanta >= ALONE)
+        modes = np.arange(occupations.shape[1])
+        adjoint = modes if self.frame is None else self.frame.modes_adjoint
+        self._scales = np.ones(len(modes))
+        for mode in modes[modes <= adjoint]:  # the same for both of a pair
+            pair = np.unique([mode, adjoint[mode]])
+            alone = (occupations[:, pair].sum(axis=1) == quanta) & (quanta >= ALONE)
             if alone.any():
-                self._scales[mode] = np.clip(
-                    (largest[alone] ** (SCALED / quanta[alone])).max(), 1.0, LARGEST_SCALE
-                )
+                found = (largest[alone] ** (SCALED / quanta[alone])).max()
+                self._scales[pair] = np.clip(found, 1.0, LARGEST_SCALE)
+
+    def _relaxation(self) -> list[Any] | None:
+        """How the reference states move, where that is a sum of exponentials and nothing else changes in time."""
+        problem = self.compiled.problem
+        motion = [site.equation.relaxation() for site in self.compiled.sites]
+        if problem.functions or problem.collective_jumps or any(part is None for part in motion):
+            return None
+        return motion if all(len(part[1]) <= MOST_EXPONENTIALS for part in motion if part) else None
+
+    def _relaxing(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
+        """Evolve around reference states that relax: the generator is a polynomial in their exponentials."""
+        task = self.task
+        assert task.times is not None
+        motion: Any = self._relaxation()
+        generator, mask = self._prepared(outer, inner)
+        start, rest = self.start(generator, mask), self.rest()
+        (_, constant), *moving = generator.around(
+            [base for base, _ in motion], [[b for _, b in parts] for _, parts in motion]
+        )
+        curves = [partial(_product, [motion[c][1][k][0] for c, k in product]) for product, _ in moving]
+
+        def references(time: float) -> list[np.ndarray]:
+            return [
+                base + sum((g(time) * b for g, b in parts), np.zeros_like(base)) for base, parts in motion
+            ]
+
+        early, late = task.times[task.times <= rest], task.times[task.times > rest]
+        fixed = not any(moment.power for moment in task.moments)  # then the rows do not move
+        of_time = [
+            triangular(generator.rows(self.readout, references(t)))
+            for t in (early[:1] if fixed else early).tolist()
+        ]
+        used = np.unique(np.concatenate([rows.indices for rows in of_time])) if of_time else np.zeros(0, int)
+        when = np.r_[early, rest] if len(late) else early
+        L, pick = triangular(constant), eye_array(len(start), format="csr")[used]
+        tolerance, keep = INTEGRATION * task.tolerance, self._masks(mask, start)
+        if moving:
+            parts = [(f, triangular(of_f)) for f, (_, of_f) in zip(curves, moving, strict=True)]
+            states, V = evolve_driven(
+                L, parts, start, when, pick, tolerance, keep, task.options.get("t_stops", ()), task.progress
+            )
+        else:  # what moves is not seen
+            states, V = evolve_linear(L, start, when, pick, tolerance, keep, None, task.progress)
+        outcomes = []
+        for i in range(len(early)):
+            rows = of_time[0 if fixed else i][:, used].toarray()
+            outcomes.append(self._outcome(states[i], rows, generator.size))
+        end = self._held(generator, V, mask, references(float(when[-1])))
+        if len(late):
+            outcomes.append(self._constant(generator, mask, V, late - rest, references(rest)))
+            end = outcomes[-1].end
+        values = np.concatenate([np.atleast_2d(outcome.values) for outcome in outcomes])
+        return Outcome(values, max(outcome.difference for outcome in outcomes), generator.size, end)
 
     def _moving(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
         """Evolve together with the reference states, or with factors that change in time."""
@@ -447,7 +548,9 @@ class Solver:
         found: list[np.ndarray] = []
         one_order = mask[: generator.size]
         for keep in masks(one_order).T:
-            index = np.flatnonzero(keep)
+            # What is conserved turns stationary states into such. Those of charge 0 are all if they are one: a second
+            # one, of any charge, would leave its blocks, or its mean over all turns, among them.
+            index = np.flatnonzero(keep & generator.unknowns.neutral)
             whole = len(index) == generator.size
             L = matrices if whole else [matrix[index][:, index] for matrix in matrices]
             known = self._from_neighbour(generator, index, L, rows, of_one, tolerance)
@@ -465,7 +568,7 @@ class Solver:
                 )  # fmt: skip
                 states = [solver.stationary(None if guess is None else guess[index], part)]
             except NotUniqueError as error:
-                raise NotUniqueError(f"{error} {self.conserved(L[0])}".strip()) from None
+                raise NotUniqueError(f"{error} {self.conserved(L[0], generator, index)}".strip()) from None
             for l in range(1, len(self.orders)):
                 source = -sum(L[l - i] @ states[i] for i in range(l))
                 near = found[0][l * generator.size :][: generator.size][index] if found else None
@@ -497,23 +600,27 @@ class Solver:
         """A guess at the scaled stationary state: that at the cut before."""
         if self._last is None:
             return None
-        space, state = self._last
+        space, unknowns, state = self._last
+        before = unknowns.spread(state)
         position = space.find(generator.space.occupations)
-        guess = np.zeros((generator.space.size, self.compiled.basis.size))
-        guess[position >= 0] = state.reshape(space.size, -1)[position[position >= 0]]
-        return np.asarray(guess.ravel() / sizes)
+        guess = np.zeros((generator.space.size, self.compiled.basis.size), dtype=before.dtype)
+        guess[position >= 0] = before[position[position >= 0]]
+        return np.asarray(generator.unknowns.gather(guess) / sizes)
 
-    def conserved(self, L: csr_matrix) -> str:
-        """Say what is conserved beside the trace: a row w with w L = 0, if it can be told."""
+    def conserved(self, L: csr_matrix, generator: Any, index: np.ndarray) -> str:
+        """Say what is conserved beside the trace: a row w with w L = 0, if it can be told; L acts on some unknowns."""
         basis = self.compiled.basis
         if L.shape[0] > LARGEST_DENSE or basis.size == 1:
             return ""
-        rows = null_space(L.toarray().T, rcond=1e-11)[: basis.size]  # their parts on the central system alone
-        rows = rows[1:] if len(rows) else rows
+        rows = np.zeros((generator.size, 0))
+        null = null_space(L.toarray().T, rcond=1e-11)
+        rows = np.zeros((generator.size, null.shape[1]), dtype=null.dtype)
+        rows[index] = null
+        rows = generator.unknowns.spread(rows)[0, 1:]  # their parts on the central system alone
         if not rows.size or np.abs(rows).max() < 1e-6:
             return "What is conserved involves the sites."
         w = np.linalg.svd(rows)[0][:, 0]
-        Q = np.tensordot(w, basis.duals[1:], axes=1)
+        Q = np.tensordot(w.conj(), basis.duals[1:], axes=1)
         Q = np.round(Q / np.abs(Q).max(), 3) + 0.0
         if basis.dimension > 4:
             return "An operator of the central system is conserved."
@@ -527,7 +634,8 @@ class Solver:
             self.compiled.central.at(0.0),
             *(s.equation.parts.at(0.0) for s in self.compiled.sites),
         ]:
-            damping = -np.linalg.eigvals(matrix).real
+            small = len(matrix) <= LARGEST_DENSE_SITE
+            damping = -(np.linalg.eigvals(matrix) if small else np.diag(matrix)).real  # about the same
             rates += damping[damping > NOTHING * np.abs(matrix).max(initial=0)].tolist()
         return min(rates, default=1.0)
 
@@ -547,21 +655,14 @@ def at_cut(held: Held, cut: int) -> Held:
     return made
 
 
-def compile_problem(problem: Problem, mixes: Sequence[np.ndarray | None] | None = None) -> Compiled:
-    """Write a problem as matrices, with modes chosen so that few of them are exchanged with a condensate, or given."""
-    compiled = Compiled(problem)
-    for index, site in enumerate(compiled.sites):
-        if mixes is None:
-            align(site)
-        elif (mix := mixes[index]) is not None:
-            site.transform(mix)
-    return compiled
-
-
 @functools.lru_cache(maxsize=4)
 def as_written(problem: Problem, stationary: bool) -> Compiled:
     """A problem, or that with its sites at rest, as matrices in the basis of `OperatorBasis`; not to be changed."""
     return Compiled(problem.stationary() if stationary else problem)
+
+
+def _product(factors: Sequence[Callable[[float], float]], time: float) -> float:
+    return math.prod(f(time) for f in factors)
 
 
 def still(equation: Equation, r: np.ndarray) -> bool:
