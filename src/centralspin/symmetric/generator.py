@@ -288,6 +288,7 @@ class Generator:
                 # What cancels must vanish: a row that holds nothing but round-off would pass for a slow one.
                 size = coo_matrix((np.abs(values), (rows, columns)), shape=shape).tocsr()
                 matrix.data[np.abs(matrix.data) < ROUND_OFF * size.data] = 0
+                matrix.eliminate_zeros()
             else:
                 if (template := self._templates[i]) is None:
                     template = self._templates[i] = self._template(rows, columns, amplitudes, numbers, count)

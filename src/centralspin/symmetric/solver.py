@@ -16,7 +16,7 @@ from scipy.sparse import bmat, csr_matrix, eye_array
 from scipy.sparse.csgraph import connected_components
 
 from ..errors import ArgumentError, ConvergenceError
-from ..numerics.stationary import NotUniqueError, StationarySolver
+from ..numerics.stationary import NotUniqueError, PartSolver, StationarySolver
 from ..numerics.stepping import DEGREE, EPSILON, evolve_driven, evolve_linear, integrate
 from ..problem.general import Problem, Task
 from ..problem.moments import Moment, Reading
@@ -540,44 +540,67 @@ class Solver:
 
     def rest_state(self, generator: Any, mask: np.ndarray, rows: csr_matrix) -> np.ndarray:
         """Stationary states by set, as columns; coefficients obey L_0 v_l = −Σ_{i<l} L_{l−i} v_i, without trace."""
-        task = self.task
         sizes = self._sizes(generator)
         of_one = sizes[: generator.size]
         matrices = [rescaled(matrix, of_one) for matrix in generator.matrices(self.references)]
         rows, tolerance = self._scaled_rows(rows, sizes)
         found: list[np.ndarray] = []
-        one_order = mask[: generator.size]
-        for keep in masks(one_order).T:
+        whole: tuple[StationarySolver, np.ndarray] | None = None
+        for keep in masks(mask[: generator.size]).T:
             # What is conserved turns stationary states into such. Those of charge 0 are all if they are one: a second
             # one, of any charge, would leave its blocks, or its mean over all turns, among them.
             index = np.flatnonzero(keep & generator.unknowns.neutral)
-            whole = len(index) == generator.size
-            L = matrices if whole else [matrix[index][:, index] for matrix in matrices]
+            all_of = len(index) == generator.size
+            L = matrices if all_of else [matrix[index][:, index] for matrix in matrices]
             known = self._from_neighbour(generator, index, L, rows, of_one, tolerance)
             if known is not None:
                 found.append(known)
                 continue
-            blocks = generator.blocks()
-            guess = found[0][: generator.size] if found else self._guess(generator, of_one)
-            part = DIFFERENCE if found else 0.0
-            try:
-                solver = StationarySolver(
-                    L[0], np.eye(1, len(index))[0], tolerance, blocks=None if blocks is None else blocks[index],
-                    slowest=self.slowest(), readout=rows[: len(task.moments), : generator.size][:, index],
-                    progress=task.progress,
-                )  # fmt: skip
-                states = [solver.stationary(None if guess is None else guess[index], part)]
-            except NotUniqueError as error:
-                raise NotUniqueError(f"{error} {self.conserved(L[0], generator, index)}".strip()) from None
-            for l in range(1, len(self.orders)):
-                source = -sum(L[l - i] @ states[i] for i in range(l))
-                near = found[0][l * generator.size :][: generator.size][index] if found else None
-                states.append(solver.solve(source, 0.0, near, part))
+            near = [part[index] for part in found[0].reshape(len(L), -1)] if found else []
+            states = None if whole is None else self._part(*whole, index, L, near)
+            if states is None:
+                whole, states = self._whole(generator, index, L, rows, of_one, tolerance, near)
             full = np.zeros((len(states), generator.size))
             full[:, index] = states
             found.append(full.ravel())
         self._keep(generator, found[0] * sizes)
         return np.column_stack(found) * sizes[:, None]
+
+    def _whole(
+        self, generator: Any, index: np.ndarray, L: Sequence[csr_matrix], rows: csr_matrix, sizes: np.ndarray,
+        tolerance: float, near: Sequence[np.ndarray],
+    ) -> tuple[tuple[StationarySolver, np.ndarray], list[np.ndarray]]:  # fmt: skip
+        """The stationary state on some of the unknowns, and all of its orders, with a solver of their own."""
+        blocks, part = generator.blocks(), DIFFERENCE if near else 0.0
+        guess = self._guess(generator, sizes)
+        first = near[0] if near else None if guess is None else guess[index]
+        try:
+            solver = StationarySolver(
+                L[0], np.eye(1, len(index))[0], tolerance, blocks=None if blocks is None else blocks[index],
+                slowest=self.slowest(), readout=rows[: len(self.task.moments), : generator.size][:, index],
+                progress=self.task.progress,
+            )  # fmt: skip
+            states = [solver.stationary(first, part)]
+        except NotUniqueError as error:
+            raise NotUniqueError(f"{error} {self.conserved(L[0], generator, index)}".strip()) from None
+        for l in range(1, len(L)):
+            states.append(solver.solve(_source(L, states), 0.0, near[l] if near else None, part))
+        return (solver, index), states
+
+    @staticmethod
+    def _part(
+        solver: StationarySolver, outer: np.ndarray, index: np.ndarray, L: Sequence[csr_matrix],
+        near: Sequence[np.ndarray],
+    ) -> list[np.ndarray] | None:  # fmt: skip
+        """The same on fewer unknowns than a solver has, where its factorisation helps."""
+        inner, states = PartSolver(solver, np.searchsorted(outer, index)), list[np.ndarray]()
+        for l, guess in enumerate(near):
+            source = _source(L, states) if states else np.zeros(len(index))
+            state = inner.solve(source, float(l == 0), guess, DIFFERENCE)
+            if state is None:
+                return None
+            states.append(state)
+        return states
 
     def _from_neighbour(
         self, generator: Any, index: np.ndarray, L: Sequence[csr_matrix], rows: csr_matrix, sizes: np.ndarray,
@@ -663,6 +686,12 @@ def as_written(problem: Problem, stationary: bool) -> Compiled:
 
 def _product(factors: Sequence[Callable[[float], float]], time: float) -> float:
     return math.prod(f(time) for f in factors)
+
+
+def _source(L: Sequence[csr_matrix], states: Sequence[np.ndarray]) -> np.ndarray:
+    """−Σ_{i<l} L_{l−i} v_i, from which the coefficient of order l follows."""
+    l = len(states)
+    return np.asarray(-sum(L[l - i] @ states[i] for i in range(l)))
 
 
 def still(equation: Equation, r: np.ndarray) -> bool:
