@@ -12,6 +12,7 @@ from centralspin import ArgumentError
 from centralspin.theory.non_gaussianity import (
     covariance,
     entanglement_margin,
+    negativity,
     partial_transpose_minimum,
     relative_entropy_to_gaussian,
     smoothed_p,
@@ -138,3 +139,20 @@ def test_the_p_function_tells_classical_from_quantum():
 def test_a_state_without_a_spin_is_refused():
     with pytest.raises(ArgumentError, match="must be a density matrix of a spin-½ and a boson"):
         partial_transpose_minimum(qutip.fock_dm(5, 0))
+
+
+def test_negativity_is_that_of_qutip_and_less_in_a_part():
+    psi = qutip.tensor(qutip.basis(2, 0), qutip.coherent(40, 1.0)) + qutip.tensor(
+        qutip.basis(2, 1), qutip.coherent(40, -1.0j)
+    )
+    rho = 0.7 * qutip.ket2dm(psi.unit()) + 0.3 * qutip.tensor(
+        qutip.maximally_mixed_dm(2), qutip.thermal_dm(40, 0.5)
+    )
+    whole = negativity(rho)
+    assert whole == pytest.approx(qutip.negativity(rho, 0), abs=1e-7) and whole > 0.1
+    kept = np.r_[:2, 40:42]
+    assert 0.01 < negativity(rho.full()[np.ix_(kept, kept)]) < whole
+    assert negativity(qutip.tensor(qutip.maximally_mixed_dm(2), qutip.thermal_dm(10, 0.3))) == 0
+    for wrong, sentence in ((np.eye(3) / 3, "of dimension 3"), ([[0, 1], [0, 1]], "must be Hermitian")):
+        with pytest.raises(ArgumentError, match=sentence):
+            negativity(wrong)

@@ -63,12 +63,13 @@ def sweep(
     observables: Any = ("tau_x", "tau_y", "tau_z"),
     *,
     times: Sequence[float] | None = None,
+    by: Callable[[Any], Mapping[str, float]] | None = None,
     executor: Any = None,
     store: Any = None,
     progress: bool = True,
     **options: Any,
 ) -> Any:
-    """Return expectation values over a grid of parameters, stationary or in time.
+    """Return expectation values, or other numbers, over a grid of parameters.
 
     Parameters
     ----------
@@ -81,6 +82,9 @@ def sweep(
         As for `evolve`.
     times : sequence of float, optional
         Output times, as for `evolve`; None asks for stationary states.
+    by : callable, optional
+        For what is no expectation value, such as a coefficient of 1/N, a gap, an entanglement: from a model to a
+        mapping that has a number for every name in `observables`.
     executor : concurrent.futures executor, or "serial", optional
         Where the points are computed: any object with `submit`, such as `dask.distributed.Client(…).get_executor()` or
         `mpi4py.futures.MPIPoolExecutor()`, which stays open; "serial" is this process; None one process per core.
@@ -90,13 +94,15 @@ def sweep(
     progress : bool
         Whether to show a bar where a terminal or notebook can show one.
     **options
-        Those of `evolve` or `steady_state`: `method`, `tolerance`, `central_state`, `time_budget` (of one point), ….
+        Those of `evolve` or `steady_state`: `method`, `tolerance`, `central_state`, `time_budget` (of one point), …;
+        none with `by`.
 
     Returns
     -------
     xarray.Dataset
         One variable per observable, with the axes, and `time`, as dimensions; NaN where a point failed. Beside them
-        `estimated_error`, `status` (1 for a point that is done, 2 for one that failed) and `sentence`, why it failed.
+        `estimated_error` (NaN where `by` gives no `error`), `status` (1 for a point that is done, 2 for one that
+        failed) and `sentence`, why it failed.
 
     Raises
     ------
@@ -116,6 +122,13 @@ def sweep(
     >>> found = sweep(CentralSpinModel.figure_2(N=10), {"g0": [1.0, 2.0]}, "tau_z", executor="serial")
     >>> found["tau_z"].sel(g0=2.0).item()
     -0.0895148
+
+    >>> from centralspin import eigenvalues
+    >>> def gap(model):
+    ...     return {"gap": eigenvalues(model, 4).gap}
+    >>> slowest = sweep(CentralSpinModel.figure_2(), {"g0": [1.0, 4.0]}, "gap", by=gap, executor="serial")
+    >>> slowest["gap"].sel(g0=4.0).item()
+    1.05222
     """
     grid = _grid(axes)
     if options.get("method", "symmetric") not in METHODS:
@@ -123,8 +136,12 @@ def sweep(
     if not (executor is None or executor == "serial" or callable(getattr(executor, "submit", None))):
         must = 'be a concurrent.futures executor, "serial" or None'
         raise ArgumentError("executor", must, short(executor))
+    if by is not None and (not callable(by) or times is not None or options):
+        must = "be a function of a model, and stand without `times` and options"
+        given = ["times"] * (times is not None) + sorted(options)
+        raise ArgumentError("by", must, f"given beside {', '.join(given)}" if callable(by) else short(by))
     when = None if times is None else increasing_times(times)
-    work = _Work(_model_of(model_of), observables, when, options)
+    work = _Work(_model_of(model_of), observables, when, options, by)
     names, kinds = _variables(work, grid)
     table = _table(grid, work, names, kinds, store)
     try:
@@ -216,9 +233,12 @@ class _Work:
     observables: Any
     times: np.ndarray | None
     options: Mapping[str, Any]
+    by: Callable[[Any], Mapping[str, float]] | None
 
     def result(self, point: Mapping[str, Any]) -> Any:
         model = self.model_of(**point)
+        if self.by is not None:
+            return self.by(model)
         if self.times is None:
             return steady_state(model, self.observables, **self.options)
         return evolve(model, self.times.tolist(), self.observables, **self.options)
@@ -230,6 +250,12 @@ class _Work:
         try:
             with starting_from(_BEFORE.neighbours):
                 found = self.result(point)
+            if self.by is None:
+                values = [np.asarray(value) for value in found.values()]
+            else:
+                values = [np.asarray(float(found[name])) for name in names_of(self.observables)]
+            estimate = getattr(found, "error", None)
+            estimate = math.nan if estimate is None else float(estimate)
         except Exception as error:  # whatever it is, it is this point's, but for what all of them share
             if isinstance(error, ArgumentError) and error.parts[0] in SHARED:
                 raise
@@ -237,8 +263,7 @@ class _Work:
             if type(error).__module__ in ("builtins", "numpy"):
                 sentence = f"{type(error).__name__}: {sentence}"
             return _Answer(number, None, math.nan, sentence[:LONGEST_SENTENCE])
-        estimate = math.nan if found.error is None else found.error
-        return _Answer(number, [np.asarray(value) for value in found.values()], estimate, "")
+        return _Answer(number, values, estimate, "")
 
 
 @dataclass(frozen=True)
@@ -251,18 +276,24 @@ class _Answer:
     sentence: str
 
 
+def names_of(asked: Any) -> list[str]:
+    """The names of what is asked for, each once."""
+    names = [asked] if isinstance(asked, str) else sequence("observables", asked)
+    if not names or isinstance(asked, Mapping) or not all(isinstance(name, str) for name in names):
+        raise ArgumentError(
+            "observables", "be names, or (but with `by`) map names to operators", short(asked)
+        )
+    return list(dict.fromkeys(names))
+
+
 def _variables(work: _Work, grid: _Grid) -> tuple[list[str], dict[str, Any]]:
     """Names of the observables, and the types of their values."""
-    if isinstance(work.observables, Mapping):
+    if isinstance(work.observables, Mapping) and work.by is None:
         given = read(work.observables)
-        kinds = {name: float if moment.hermitian else complex for name, moment in given.items()}
+        kinds: dict[str, Any] = {n: float if moment.hermitian else complex for n, moment in given.items()}
         names = list(kinds)
     else:
-        asked = work.observables
-        names = [asked] if isinstance(asked, str) else sequence("observables", asked)
-        if not all(isinstance(name, str) for name in names):
-            raise ArgumentError("observables", "be names, or a mapping of names to operators", short(asked))
-        names = list(dict.fromkeys(names))
+        names = names_of(work.observables)
         kinds = dict.fromkeys(names, float)
     for name in names:
         if name in TAKEN or name in grid.axes:
@@ -341,9 +372,12 @@ def _table(grid: _Grid, work: _Work, names: list[str], kinds: Mapping[str, Any],
         "sentence": {"long_name": "why a point failed"},
     }
 
+    def known(name: str) -> dict[str, str]:
+        return meaning(name, first) if work.by is None else {}
+
     def labelled(data: Mapping[str, np.ndarray]) -> Any:
         variables = {
-            name: (dims + moving if name in names else dims, values, notes.get(name) or meaning(name, first))
+            name: (dims + moving if name in names else dims, values, notes.get(name) or known(name))
             for name, values in data.items()
         }
         return xarray.Dataset(variables, coordinates, attributes)
@@ -369,7 +403,9 @@ def _provenance(grid: _Grid, work: _Work, first: Any, last: Any) -> dict[str, An
         except ArgumentError:
             problems.append(f"{type(model).__name__} with functions of time")
     options = {name: short(value) for name, value in sorted(work.options.items())}
-    if isinstance(work.observables, Mapping):
+    if work.by is not None:
+        options["by"] = getattr(work.by, "__qualname__", type(work.by).__qualname__)
+    elif isinstance(work.observables, Mapping):
         operators = {
             name: describe(
                 [moment.central, list(moment.operators.values()), moment.power, moment.scaling, moment.about]

@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 
 from ..errors import ArgumentError
 from ..optional import qutip
-from ..problem.checks import checked, density_matrix, number, real_array
+from ..problem.checks import checked, density_matrix, hermitian_matrix, number, real_array
 
 #: Largest population of the last Fock state for which moments in a truncated space can be trusted.
 LARGEST_TAIL = 1e-6
@@ -115,6 +115,25 @@ def partial_transpose_minimum(rho: Any) -> float:
     return float(np.linalg.eigvalsh(_partial_transpose(rho))[0])
 
 
+def negativity(rho: Any) -> float:
+    """Return minus the sum of the negative eigenvalues of the partial transpose of spin ⊗ boson.
+
+    Parameters
+    ----------
+    rho : Qobj or ndarray, shape (2n, 2n)
+        A density matrix of the central spin and n Fock states, or its part in the lowest n: that has at most the
+        negativity of the whole, because the eigenvalues of a part of a Hermitian matrix interlace with those of the
+        matrix.
+
+    Raises
+    ------
+    ArgumentError
+        If `rho` is not Hermitian or of odd dimension.
+    """
+    eigenvalues = np.linalg.eigvalsh(_transposed(hermitian_matrix("rho", rho)))
+    return float(-eigenvalues[eigenvalues < 0].sum())
+
+
 def entanglement_margin(rho: Any) -> float:
     r"""Return the smallest eigenvalue of the partial transpose scaled to a unit diagonal.
 
@@ -183,7 +202,10 @@ def smoothed_p(rho: Any, q: Any, p: Any, reach: float = 7.0) -> np.ndarray:
 
 
 def _partial_transpose(rho: Any) -> np.ndarray:
-    matrix = density_matrix("rho", rho, slack=SOLVER_ROUND_OFF)
+    return _transposed(density_matrix("rho", rho, slack=SOLVER_ROUND_OFF))
+
+
+def _transposed(matrix: np.ndarray) -> np.ndarray:
     if len(matrix) % 2:
         raise ArgumentError(
             "rho", "be a density matrix of a spin-½ and a boson", f"of dimension {len(matrix)}"
