@@ -8,7 +8,6 @@ Q_i − Q_j, and the Lindbladian acts within operators of one charge.
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 from fractions import Fraction
@@ -102,8 +101,9 @@ def conserved(problem: Problem) -> Charges | None:
     for A, by_class in problem.collective_jumps:
         changes = []
         for c, B in by_class.items():
-            pairs = list(itertools.product(zip(*_entries(A), strict=True), zip(*_entries(B), strict=True)))
-            (i, j), (k, l) = (np.array(part, dtype=int).reshape(-1, 2).T for part in zip(*pairs, strict=True))
+            (i, j), (k, l) = _entries(A), _entries(B)
+            first, second = (index.ravel() for index in np.indices((len(i), len(k))))
+            i, j, k, l = i[first], j[first], k[second], l[second]
             changes.append(change([(0, i, j), (c + 1, k, l)]))
         equations.append(_definite(changes))
     free = np.setdiff1d(np.arange(starts[-1]), starts[:-1])  # the first level of every system has no charge

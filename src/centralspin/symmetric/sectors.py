@@ -50,9 +50,9 @@ class Frame:
         self.totals: np.ndarray | None = None
 
     def reach(self, totals: np.ndarray) -> None:
-        """Keep these charges and their opposites."""
+        """Keep these charges and their opposites, and 0, which the trace has."""
         if self.numbers:
-            self.totals = np.unique(np.concatenate([totals, -totals]))
+            self.totals = np.unique(np.concatenate([[0], totals, -totals]))
 
     def of(self, occupations: np.ndarray) -> np.ndarray:
         """The charge of every row of occupations."""
