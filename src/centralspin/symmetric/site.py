@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -191,11 +190,10 @@ class Equation:
             if abs(value) <= 100 * NOTHING * self.rate:
                 base = base + part.real
             elif np.abs(part).max() > NOTHING and value.imag >= 0:
-                if not value.imag:
-                    found.append((partial(_exponential, value.real, 0.0, np.cos), part.real))
-                else:
-                    for function, b in ((np.cos, 2 * part.real), (np.sin, -2 * part.imag)):
-                        found.append((partial(_exponential, value.real, value.imag, function), b))
+                sides = (
+                    [(False, 2 * part.real), (True, -2 * part.imag)] if value.imag else [(False, part.real)]
+                )
+                found += [(Relaxation(((value, sine),)), b) for sine, b in sides]
         return base, found
 
     def at(self, times: np.ndarray, t_stops: Sequence[float] = ()) -> np.ndarray:
@@ -214,8 +212,23 @@ class Equation:
         return np.asarray(solved[place.ravel()])
 
 
-def _exponential(rate: float, frequency: float, function: Any, time: Any) -> Any:
-    return np.exp(rate * time) * function(frequency * time)
+@dataclass(frozen=True)
+class Relaxation:
+    """A product of real or imaginary parts of exponentials exp(λt): `factors` has every λ, and which part is meant."""
+
+    factors: tuple[tuple[complex, bool], ...]
+    takes_arrays = True
+
+    def __call__(self, time: Any) -> Any:
+        """Its value at a time, or at all of an array."""
+        total: Any = 1.0
+        for value, imaginary in self.factors:
+            part = np.exp(complex(value) * time)
+            total = total * (part.imag if imaginary else part.real)
+        return total
+
+    def __mul__(self, other: Relaxation) -> Relaxation:
+        return Relaxation(self.factors + other.factors)
 
 
 @dataclass

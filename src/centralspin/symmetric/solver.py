@@ -7,7 +7,6 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,7 @@ from .modes import pattern
 from .readout import Readout
 from .sectors import Frame, Unknowns
 from .settling import Settling, columns, masks
-from .site import NOTHING, Compiled, Equation
+from .site import NOTHING, Compiled, Equation, Relaxation
 from .space import SymmetricSpace, count_box
 from .state import Held, reached
 
@@ -440,7 +439,7 @@ class Solver:
         (_, constant), *moving = generator.around(
             [base for base, _ in motion], [[b for _, b in parts] for _, parts in motion]
         )
-        curves = [partial(_product, [motion[c][1][k][0] for c, k in product]) for product, _ in moving]
+        curves = [math.prod((motion[c][1][k][0] for c, k in p), start=Relaxation(())) for p, _ in moving]
 
         def references(time: float) -> list[np.ndarray]:
             return [
@@ -682,10 +681,6 @@ def at_cut(held: Held, cut: int) -> Held:
 def as_written(problem: Problem, stationary: bool) -> Compiled:
     """A problem, or that with its sites at rest, as matrices in the basis of `OperatorBasis`; not to be changed."""
     return Compiled(problem.stationary() if stationary else problem)
-
-
-def _product(factors: Sequence[Callable[[float], float]], time: float) -> float:
-    return math.prod(f(time) for f in factors)
 
 
 def _source(L: Sequence[csr_matrix], states: Sequence[np.ndarray]) -> np.ndarray:
