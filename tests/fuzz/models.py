@@ -29,11 +29,13 @@ class Draws(np.random.Generator):
     seed : sequence of int
     without : sequence of str
         Names of terms, see `terms`. What is drawn afterwards stays the same.
+    seconds : float
+        What is drawn may be computed on for so long; no part of the draws.
     """
 
-    def __init__(self, seed: Sequence[int], without: Sequence[str] = ()) -> None:
+    def __init__(self, seed: Sequence[int], without: Sequence[str] = (), seconds: float = math.inf) -> None:
         super().__init__(np.random.PCG64(list(seed)))
-        self.without = list(without)
+        self.without, self.seconds = list(without), seconds
         self.model: Any = None
         self.moments: dict[str, Moment] = {}
 
@@ -179,6 +181,7 @@ def levels_model(
     """A model with few-level sites in one or two classes; at most `largest` states in all.
 
     Some have collective jumps and, where `drives` are wanted, Hamiltonians, couplings and rates that change in time.
+    Few have interactions, which take ten times as long.
     """
 
     def some(d: int, hermitian: bool = False) -> np.ndarray:
@@ -199,7 +202,7 @@ def levels_model(
                 hamiltonian=some(d, True),
                 jumps=[some(d) for _ in range(random.integers(1, 4))],
                 couplings=[(some(central), some(d)) for _ in range(random.integers(1, 3))],
-                interactions=[(some(d), some(d))] if random.random() < 0.3 else [],
+                interactions=[(some(d), some(d))] if random.random() < 0.15 else [],
                 initial=np.diag(random.dirichlet(np.ones(d))),
             )
         )
