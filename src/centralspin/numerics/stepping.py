@@ -463,7 +463,9 @@ class DrivenStepper(TaylorStepper):
         self._grid = np.linspace(0, span, SAMPLES + 1)
         self._samples = sampled(self._functions, self._grid)
         self._sizes = np.array([float(abs(part).sum(axis=1).max()) for _, part in parts])
-        super().__init__(L, V, mask, float(np.abs(self._samples).max(axis=1) @ self._sizes))
+        driven = float(np.abs(self._samples).max(axis=1) @ self._sizes)
+        # The unit of time is at most the span: powers of a longer one overflow where nothing moves.
+        super().__init__(L, V, mask, max(driven, 1 / span if span else 0.0))
         self._driving = [(self._unit * part).astype(self._shifted.dtype) for _, part in parts]
         #: L_i V_k, the latest first.
         self._driven = np.empty((len(parts), DEGREE, V.shape[1]), dtype=self._terms.dtype)
