@@ -189,7 +189,9 @@ def coefficients(random: models.Draws) -> str | None:
     times = np.sort(random.uniform(0, 3, size=2))
     limit, first = expand(model, times, names, tolerance=1e-9, time_budget=random.seconds)
     sizes = (10**4, 2 * 10**4)
-    large = [evolve(model.replace(N=N), times, names, tolerance=1e-11, time_budget=random.seconds) for N in sizes]
+    large = [
+        evolve(model.replace(N=N), times, names, tolerance=1e-11, time_budget=random.seconds) for N in sizes
+    ]
     for name in names:
         scaled = [N * (run[name] - limit[name]) for N, run in zip(sizes, large, strict=True)]
         right = 2 * scaled[1] - scaled[0]

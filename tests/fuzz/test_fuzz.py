@@ -60,7 +60,7 @@ def test_a_wrong_number_of_the_library_is_seen(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_task_that_hangs_or_dies_is_ended_and_the_others_go_on() -> None:
     tasks = [(time.sleep, (60,)), (os._exit, (3,)), (abs, (-1,)), (abs, (-2,))]
-    found = {task: found for task, found in run(lambda: tasks.pop(0) if tasks else None, 2, 2.0)}
+    found = dict(run(lambda: tasks.pop(0) if tasks else None, 2, 2.0))
     assert [found[abs, (-1,)], found[abs, (-2,)]] == [1, 2]
     assert found[time.sleep, (60,)] == Lost("ended after 2 s", late=True)
     died = found[os._exit, (3,)]
@@ -89,12 +89,14 @@ def test_time_is_kept_and_what_takes_too_long_is_counted_and_listed(monkeypatch,
 @pytest.mark.skipif(sys.platform == "win32", reason="this system interrupts otherwise")
 def test_an_interrupted_campaign_tells_what_it_has_counted() -> None:
     command = [sys.executable, "-m", "tests.fuzz", "--seconds", "600", "--only", "spins_stationary"]
-    with subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True
+    ) as process:
         assert "600 s" in process.stdout.readline()  # it has begun
         process.send_signal(signal.SIGINT)
         printed, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert re.search(r"interrupted[\s\S]*\d+ cases in \d+ s .*: 0 refused, 0 over budget, 0 violations", printed)
+    assert re.search(r"interrupted: \d+ cases in \d+ s .*: 0 refused, 0 over budget, 0 violations", printed)
 
 
 @pytest.mark.parametrize("part", ["methods", "theory"])
