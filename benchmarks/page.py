@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import math
+import textwrap
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,6 @@ FIGURE = ROOT / "book" / "_static" / "benchmarks.svg"
 #: The rows of this library's method begin with this.
 OURS = "symmetric Liouville space"
 EXACT = 1e-8
-COPY = "copying as many bytes"
 
 Entry = dict[str, Any]
 Row = dict[str, Any]
@@ -69,13 +70,30 @@ def time(seconds: float) -> str:
 
 
 def factor(value: float) -> str:
-    """How many times."""
-    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
+    """How many times, with two digits."""
+    return f"{float(f'{value:.2g}'):g}"
+
+
+def wrapped(sentences: Iterable[str]) -> str:
+    """Sentences in lines."""
+    return textwrap.fill(" ".join(sentences), 118)
 
 
 def accuracy(row: Row) -> str:
     """What was asked for, or how far off it is where nothing can be asked for."""
-    return f"off by {row['error']:.1g}" if row["tolerance"] is None else f"{row['tolerance']:g}"
+    return (
+        f"off by {row['error']:.1g}" if row["tolerance"] is None else f"1e{math.log10(row['tolerance']):.0f}"
+    )
+
+
+def name(row: Row) -> str:
+    """The task and the bath."""
+    return f"{row['task'].removesuffix(', 161 times')}, {row['size']}"
+
+
+def times(row: Row, mine: Row) -> str:
+    """By what ours is faster; nothing for what is only an approximation."""
+    return "–" if row["tolerance"] is None else factor(row["seconds"] / mine["seconds"])
 
 
 def machine(entry: Entry) -> str:
@@ -120,49 +138,57 @@ def readme(entry: Entry) -> str:
         ["80", "spectrum, 1,000 frequencies / one", "1e-6", " / ".join(spectra)],
         ["∞", "exact coefficients of 1/N, 161 times", "1e-8", took("coefficients of 1/N, 161 times", "N = ∞")],
     ]  # fmt: skip
-    by_dicke, by_piqs = (
-        factor(entry["ratios"][name])
-        for name in (
-            "best of Dicke blocks / symmetric, both 1e-6, N = 80",
-            "PIQS as documented / symmetric, both 1e-5, N = 40",
-        )
+    ratio = {row["method"]: factor(row["seconds"] / mine["seconds"]) for row, mine in pairs(entry)}
+    quickest = min(
+        (row["seconds"], row["method"]) for row, _ in pairs(entry) if "Dicke blocks," in row["method"]
+    )[1]
+    floor = entry["floor"]["80"]
+    sentences = (
+        f"That is {ratio[quickest]} times faster than the quickest Dicke-block run at equal accuracy, and",
+        f"{ratio['PIQS as documented']} times faster than PIQS at N = 40, at {entry['memory MB']:.0f} MB of memory.",
+        f"Some {100 * floor['share of sparse products']:.0f} % of the stepping is the sparse product, which moves",
+        f"{floor['GB/s of the sparse product']:.0f} GB/s; copying as many bytes runs at",
+        f"{floor['GB/s of copying as many bytes']:.0f} GB/s here.",
     )
-    moved, copied = (
-        f"{entry['floor']['80'][f'GB/s of {of}']:.0f} GB/s" for of in ("the sparse product", COPY)
+    heading = (
+        f"Fig. 2's curves (161 times, ⟨τ_z⟩, ⟨q⟩, ⟨Q²⟩, ⟨Q⁴⟩), one run of `make bench` on {machine(entry)};",
+        "ratios vary by some tens of per cent from run to run. [All rows](book/benchmarks.md):",
     )
-    share = f"{100 * entry['floor']['80']['share of sparse products']:.0f} %"
     return f"""\
-Fig. 2's curves (161 times, ⟨τ_z⟩, ⟨q⟩, ⟨Q²⟩, ⟨Q⁴⟩), one run of `make bench` on {machine(entry)};
-ratios vary by some tens of per cent from run to run. [All rows](book/benchmarks.md):
+{wrapped(heading)}
 
 {table(["N", "method", "accuracy", "time"], lines)}
 
-That is {by_dicke} times faster than the quickest Dicke-block run at equal accuracy, and {by_piqs} times faster than
-PIQS at N = 40, at {entry["memory MB"]:.0f} MB of memory. Some {share} of the stepping is the sparse product, which moves
-{moved}; copying as many bytes runs at {copied} here."""
+{wrapped(sentences)}"""
 
 
 def page(entry: Entry) -> str:
     """The tables of the book's page."""
     side = [
-        [row["task"], row["size"], row["method"], accuracy(row), time(row["seconds"]), time(mine["seconds"]),
-         factor(row["seconds"] / mine["seconds"])]
+        [
+            name(row),
+            row["method"],
+            accuracy(row),
+            time(row["seconds"]),
+            time(mine["seconds"]),
+            times(row, mine),
+        ]
         for row, mine in pairs(entry)
-    ]  # fmt: skip
+    ]
     compared = [mine for _, mine in pairs(entry)]
     alone = [
-        [row["task"], row["size"], accuracy(row), time(row["seconds"])]
+        [name(row), accuracy(row), time(row["seconds"])]
         for row in entry["rows"]
         if ours(row) and row not in compared
     ]
     return f"""\
 Measured on {machine(entry)}.
 
-{table(["task", "bath", "other method", "accuracy", "its time", "ours", "ratio"], side, 3)}
+{table(["task", "other method", "accuracy", "its time", "ours", "ratio"], side, 3)}
 
-What has no rival here:
+Not compared here, all by this library:
 
-{table(["task", "bath", "accuracy", "time"], alone)}"""
+{table(["task", "accuracy", "time"], alone)}"""
 
 
 # --- in files ---
@@ -195,22 +221,22 @@ def draw(entry: Entry, path: Path) -> None:
 
     style.use_style()
     shown = pairs(entry)[::-1]
-    figure, axis = plt.subplots(figsize=(style.WIDTH, 0.36 * len(shown) + 0.9))
+    blue, red = style.COLOURS[:2]
+    figure, axis = plt.subplots(figsize=(style.WIDTH, 0.45 * len(shown) + 0.9))
     for height, (row, mine) in enumerate(shown):
-        times = mine["seconds"], row["seconds"]
-        axis.plot(times, [height] * 2, "-", color="0.75", linewidth=1.2, zorder=1)
-        axis.plot(times[0], height, "o", color=style.COLOURS[0])
+        both = mine["seconds"], row["seconds"]
         exact = row["tolerance"] is not None
-        axis.plot(times[1], height, "s", color=style.COLOURS[1], markerfacecolor=None if exact else "white")
-        text = f" × {factor(times[1] / times[0])}" if exact else f" off by {row['error']:.1g}"
-        axis.annotate(text, (max(times), height), (6, 0), textcoords="offset points", va="center", fontsize=9)
-    names = [f"{row['task'].split(',')[0]}, {row['size']}: {row['method']}" for row, _ in shown]
-    axis.set_yticks(range(len(shown)), names, fontsize=9)
-    axis.set(xscale="log", xlabel="seconds")
-    axis.margins(x=0.14)
-    axis.plot([], [], "o", color=style.COLOURS[0], label="this library")
-    axis.plot([], [], "s", color=style.COLOURS[1], label="the other method")
-    axis.legend(loc="upper left", bbox_to_anchor=(-0.02, 1.13), ncols=2)
+        axis.plot(both, [height] * 2, "-", color="0.7", linewidth=1.2, zorder=1)
+        axis.plot(both[0], height, "o", color=blue)
+        axis.plot(both[1], height, "s", color=red, markerfacecolor=red if exact else "white")
+        said = f"{row['method']}: " + (f"× {times(row, mine)}" if exact else accuracy(row))
+        axis.annotate(said, (min(both), height), (-3, 6), textcoords="offset points", fontsize=9)
+    axis.set_yticks(range(len(shown)), [name(row) for row, _ in shown], fontsize=9.5)
+    axis.set(xscale="log", xlabel="seconds", ylim=(-0.6, len(shown) - 0.2))
+    axis.set_xlim(right=8 * max(row["seconds"] for row, _ in shown))
+    axis.plot([], [], "o", color=blue, label="this library")
+    axis.plot([], [], "s", color=red, label="the method that is named")
+    axis.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2)
     figure.savefig(path, metadata={"Date": None, "Description": digest(entry)})
     plt.close(figure)
 
