@@ -14,6 +14,7 @@ PORT ?= 8000
 COUNT ?= 200
 SEED ?= 1
 SECONDS ?= 60
+JOBS ?= 2
 # Through the environment, so that no shell interprets brackets and quotes in the values.
 LAB ?=
 # Where JupyterLab learns that a chapter, which is Markdown, is a notebook.
@@ -65,8 +66,8 @@ mutants: $(READY) ## Plant small faults in the library and list those no test no
 reruns: $(READY) ## Run every chapter at three random sets of parameters, and read what it then says
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m "reruns or not reruns" tests/book/test_other_parameters.py
 
-fuzz: $(READY) ## Try random models and random input: SECONDS=60 SEED=1
-	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seconds "$(SECONDS)" --seed "$(SEED)"
+fuzz: $(READY) ## Try random models and random input: SECONDS=60 SEED=1 JOBS=2
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seconds "$(SECONDS)" --seed "$(SEED)" --jobs "$(JOBS)"
 
 serve: book ## Show the book at http://127.0.0.1:8000 (PORT=...)
 	@$(BIN)/python -m claimbook serve --port "$(PORT)"

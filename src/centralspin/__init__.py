@@ -17,6 +17,7 @@ from .state import State
 from .sweeps import sweep
 from .symmetric.lift import Bath, Lift
 from .symmetric.space import SymmetricSpace
+from .theory.emergent_state import bosonic_state, wigner
 from .travel import load
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Trajectory",
     "TruncationError",
     "about",
+    "bosonic_state",
     "central_states",
     "cite",
     "collective_model",
@@ -61,4 +63,5 @@ __all__ = [
     "superposition_state",
     "sweep",
     "total_spin",
+    "wigner",
 ]

@@ -301,7 +301,7 @@ def liouvillian(
     given = {"trace": Moment()} if observables is None else observables
     question = ask(model, given, central_state, bath_bloch)
     task, _ = prepare(question, np.zeros(1), 1e-8, "symmetric", {"cut": cut}, math.inf)
-    solver = Solver(task)
+    solver = Solver(task, whole=True)
     if solver.compiled.moving:
         raise ArgumentError(
             "bath_bloch", "leave the sites at rest, so that their generator is constant", "moving them"

@@ -64,7 +64,7 @@ def superposition_state(
     """
     question = ask(model, {"trace": Moment()}, central_state)
     task, _ = prepare(question, np.zeros(1), 1e-8, "symmetric", {}, math.inf)
-    solver = Solver(task)
+    solver = Solver(task, whole=True)
     sites = solver.compiled.sites
     N = sites[0].count
     if len(sites) > 1 or N > MOST_SITES:

@@ -48,16 +48,16 @@ class State(Saved, Correlated):
         return None if reading.state is None else cls(model, time, tolerance, reading.state)
 
     @property
-    def _basis(self) -> OperatorBasis:
+    def _basis(self) -> OperatorBasis:  # of Hermitian elements, which are observables
         return OperatorBasis(math.isqrt(self.held.vectors.shape[1]))
 
     @property
     def central(self) -> np.ndarray:
         """The density matrix of the central system, shape (d, d); its trace is that of the state."""
-        d, elements = self._basis.dimension, self._basis.elements
         first, second = self.held.vectors[0].T
         if np.abs(first - second).max() <= self.tolerance:
-            return np.asarray(np.tensordot(first, elements, axes=1))
+            return np.asarray(np.tensordot(first, self.held.basis.elements, axes=1))
+        d, elements = self._basis.dimension, self._basis.elements
         found = self.expect({str(i): e for i, e in enumerate(elements)})
         return np.asarray(d * np.tensordot([found[str(i)] for i in range(d * d)], elements, axes=1))
 
@@ -78,8 +78,7 @@ class State(Saved, Correlated):
         """
         basis = self._basis
         K = square_matrix("operator", operator, basis.dimension)
-        left = basis.left(K)  # and ρ ↦ ρK† is its complex conjugate
-        return replace(self, held=self.held.multiplied((left @ left.conj()).real))
+        return replace(self, held=self.held.multiplied(self.held.basis.sandwich(K)))
 
     def normalized(self) -> State:
         """The state divided by its trace."""

@@ -333,3 +333,17 @@ def test_a_negative_rate_of_the_central_system_is_followed_or_refused():
     assert boson.thermal_occupation > 0
     with pytest.raises(ArgumentError, match=r"`rates\[0\]` must not be negative with method"):
         evolve(negative, [0.1], {"z": Moment(central=Z)}, method="spin_boson")
+
+
+def test_a_drive_that_moves_nothing() -> None:
+    """All couplings vanish on what they act on: no number overflows."""
+    nothing = np.zeros((2, 2))
+    sites = Sites(
+        count=3, hamiltonian=nothing, jumps=[nothing], couplings=[(nothing, nothing, np.cos)],
+        initial=np.diag([0.3, 0.7]),
+    )  # fmt: skip
+    model = CollectiveModel(
+        hamiltonian=[nothing, [nothing, np.sin]], jumps=[], sites=sites, initial=np.diag([0.2, 0.8])
+    )
+    found = evolve(model, [0.5, 3.0], {"z": Moment(central=np.diag([1.0, -1.0]))})
+    np.testing.assert_allclose(found["z"], -0.6, atol=1e-12)

@@ -1,23 +1,113 @@
-"""Run the campaigns: `python -m tests.fuzz --seconds 60 --seed 1 [--only small_in_time [--case 1000007]]`."""
+"""Run the campaigns: `python -m tests.fuzz --seconds 60 --seed 1 [--only small_in_time [--case 1000007]]`.
+
+No case begins after those seconds. One that takes longer than its limit is ended, counted and listed: it says nothing
+about right and wrong.
+"""
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import signal
 import time
 from collections import Counter
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Sequence
 
-from .campaigns import CAMPAIGNS, case, smallest
+from .campaigns import CAMPAIGNS, Case, case, smallest
+from .workers import Lost, Task, run
+
+VERDICTS = ("ok", "refused", "over budget", "wrong")
+#: A case may take so many times the seconds that one call of the library may: two or three calls, and the oracle.
+CALLS = 4.0
+
+
+class Campaign:
+    """Runs cases, prints violations as they are found, and counts.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The campaigns, taken in turn.
+    seed : int
+    seconds : float
+        For how long cases are begun.
+    budget : float
+        Seconds that one call of the library may take; for a whole case it is `CALLS` times that.
+    """
+
+    def __init__(self, names: Sequence[str], seed: int, seconds: float, budget: float) -> None:
+        self.names, self.budget, self.limit = names, budget, CALLS * budget
+        self.counts, self.refusals = Counter[tuple[str, str]](), Counter[str]()
+        self.late: list[str] = []
+        self._started = time.monotonic()
+        self._end = self._started + seconds
+        self._cases = ((name, 10**6 * seed + k) for k in itertools.count() for name in names)
+        self._shrinking: list[Task] = []
+
+    def run(self, jobs: int) -> None:
+        """Run cases until the time is up, several at a time."""
+        for (function, arguments), found in run(self._following, jobs, self.limit):
+            if function is smallest:
+                if isinstance(found, Case) and found.without:
+                    print(found, flush=True)
+            else:
+                self._count(*arguments[:2], found)
+
+    def _following(self) -> Task | None:
+        if time.monotonic() >= self._end:
+            return None
+        if self._shrinking:
+            return self._shrinking.pop()
+        return case, (*next(self._cases), (), self.budget)
+
+    def _count(self, name: str, seed: int, found: Case | Lost) -> None:
+        if isinstance(found, Lost):
+            verdict = "over budget" if found.late else "wrong"
+            print(f"{name} {seed}: {found.why}", flush=True)
+            self.late += [f"{name} {seed}"] if found.late else []
+        else:
+            verdict = found.verdict
+            if verdict == "wrong":
+                print(found, flush=True)
+                self._shrinking.append((smallest, (found, self.limit / 2, self.budget)))
+            elif verdict == "refused":
+                self.refusals[" ".join(found.why.split()[:9])] += 1
+        self.counts[name, verdict] += 1
+
+    def report(self) -> int:
+        """Print the counts, and return that of violations."""
+        print(f"{'':18}" + "".join(f"{verdict:>13}" for verdict in VERDICTS))
+        for name in self.names:
+            print(f"{name:18}" + "".join(f"{self.counts[name, verdict]:13}" for verdict in VERDICTS))
+        for why, count in self.refusals.most_common(12):
+            print(f"{count:6} refused: {why} …")
+        if self.late:
+            print(f"ended after {self.limit:g} s:", ", ".join(self.late))
+        total, seconds = self.counts.total(), time.monotonic() - self._started
+        of = {verdict: sum(self.counts[name, verdict] for name in self.names) for verdict in VERDICTS}
+        print(
+            f"{total} cases in {seconds:.0f} s ({total / seconds:.1f} a second): {of['refused']} refused, "
+            f"{of['over budget']} over budget, {of['wrong']} violations",
+            flush=True,
+        )
+        return of["wrong"]
+
+
+def interrupt(*_: object) -> None:
+    """End the campaign; the counts are still printed, undisturbed."""
+    for name in ("SIGINT", "SIGTERM"):
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def main() -> int:
     """Run until the time is up; print violations as they are found, and the counts."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2, help="how many cases run at a time")
+    parser.add_argument("--budget", type=float, default=5, help="seconds for one call of the library")
     parser.add_argument("--only", choices=list(CAMPAIGNS))
-    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--case", type=int, help="run one case again, by its number")
     arguments = parser.parse_args()
     if arguments.case is not None:
@@ -26,30 +116,17 @@ def main() -> int:
         found = smallest(case(arguments.only, arguments.case))
         print(f"{found.verdict}: {found}")
         return found.verdict == "wrong"
+    for name in ("SIGINT", "SIGTERM"):  # also where they were ignored, as in `make fuzz &`
+        signal.signal(getattr(signal, name), interrupt)
     names = [arguments.only] if arguments.only else list(CAMPAIGNS)
-    end, counts, refusals = time.monotonic() + arguments.seconds, Counter[tuple[str, str]](), Counter[str]()
-    with ProcessPoolExecutor(arguments.processes) as pool:
-        cases = ((name, 10**6 * arguments.seed + k) for k in itertools.count() for name in names)
-        running = {pool.submit(case, *next(cases)): None for _ in range(2 * arguments.processes)}
-        while running:
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                del running[future]
-                found = future.result()
-                counts[found.campaign, found.verdict] += 1
-                if found.verdict == "wrong":
-                    print(smallest(found), flush=True)
-                elif found.verdict == "refused":
-                    refusals[" ".join(found.why.split()[:9])] += 1
-                if time.monotonic() < end:
-                    running[pool.submit(case, *next(cases))] = None
-    for name in names:
-        print(f"{name:20}", {verdict: counts[name, verdict] for verdict in ("ok", "refused", "wrong")})
-    for why, count in refusals.most_common(12):
-        print(f"{count:6} refused: {why} …")
-    wrong = sum(count for (_, verdict), count in counts.items() if verdict == "wrong")
-    print(f"{sum(counts.values())} cases, {wrong} violations")
-    return bool(wrong)
+    print(f"{arguments.seconds:g} s, seed {arguments.seed}: {', '.join(names)}", flush=True)
+    campaign, code = Campaign(names, arguments.seed, arguments.seconds, arguments.budget), 0
+    try:
+        campaign.run(arguments.jobs)
+    except KeyboardInterrupt:
+        print("interrupted")
+        code = 130
+    return 1 if campaign.report() else code
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -82,6 +83,7 @@ def solvers() -> list[Call]:
 
     tolerance = {"tolerance": 1e-5}
     state = evolve(spin, [0, 0.1]).final
+    emergent = evolve(spin.replace(N=math.inf), [0, 0.1]).final
     limit, coefficient = expand(spin, [0, 0.1])
     space = centralspin.SymmetricSpace(np.array([[0, 0], [1, 0]]), [0, 0])
     return [
@@ -128,6 +130,8 @@ def solvers() -> list[Call]:
             {"model": spin, "kets": [[1, 0], [0, 1]], "amplitudes": [1, 1j], "central_state": "up"},
         ),
         (centralspin.total_spin, {"state": state, "site_class": 0}),
+        (centralspin.bosonic_state, {"state": emergent, "levels": 4}),
+        (centralspin.wigner, {"state": emergent, "x": [0.0, 1.0], "p": [0.5]}),
         # Without `store`, for any word is a folder's name.
         (
             sweep,
@@ -252,6 +256,7 @@ def theory() -> list[Call]:
         (non_gaussianity.relative_entropy_to_gaussian, {"rho": rho}),
         (non_gaussianity.wigner_minimum, {"rho": rho}),
         (non_gaussianity.partial_transpose_minimum, {"rho": rho}),
+        (non_gaussianity.negativity, {"rho": rho}),
         (non_gaussianity.entanglement_margin, {"rho": rho}),
         (non_gaussianity.smoothed_p, {"rho": rho, "q": [0.0], "p": [0.0], "reach": 2.0}),
     ]

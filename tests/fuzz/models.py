@@ -29,11 +29,13 @@ class Draws(np.random.Generator):
     seed : sequence of int
     without : sequence of str
         Names of terms, see `terms`. What is drawn afterwards stays the same.
+    seconds : float
+        What is drawn may be computed on for so long; no part of the draws.
     """
 
-    def __init__(self, seed: Sequence[int], without: Sequence[str] = ()) -> None:
+    def __init__(self, seed: Sequence[int], without: Sequence[str] = (), seconds: float = math.inf) -> None:
         super().__init__(np.random.PCG64(list(seed)))
-        self.without = list(without)
+        self.without, self.seconds = list(without), seconds
         self.model: Any = None
         self.moments: dict[str, Moment] = {}
 
@@ -179,10 +181,20 @@ def levels_model(
     """A model with few-level sites in one or two classes; at most `largest` states in all.
 
     Some have collective jumps and, where `drives` are wanted, Hamiltonians, couplings and rates that change in time.
+    Few have interactions, which take ten times as long. A third conserves an excitation number.
     """
+    conserving = bool(random.random() < 0.33)
 
-    def some(d: int, hermitian: bool = False) -> np.ndarray:
-        return sparse(random, d, hermitian, least)
+    def some(d: int, hermitian: bool = False, up: int | None = None) -> np.ndarray:
+        found = sparse(random, d, hermitian, least)
+        if not conserving:
+            return found
+        up = 0 if hermitian else int(random.integers(1 - d, d)) if up is None else up
+        return np.diag(np.diagonal(found, up), up) if abs(up) < d else np.zeros_like(found)
+
+    def pair(central: int, d: int) -> tuple[np.ndarray, np.ndarray]:
+        up = int(random.integers(1 - central, central))
+        return some(central, up=up), some(d, up=-up)
 
     central = int(random.choice([1, 2, 3]))
     sites, room = [], largest // central
@@ -198,8 +210,8 @@ def levels_model(
                 count=count,
                 hamiltonian=some(d, True),
                 jumps=[some(d) for _ in range(random.integers(1, 4))],
-                couplings=[(some(central), some(d)) for _ in range(random.integers(1, 3))],
-                interactions=[(some(d), some(d))] if random.random() < 0.3 else [],
+                couplings=[pair(central, d) for _ in range(random.integers(1, 3))],
+                interactions=[(some(d), some(d))] if random.random() < 0.15 else [],
                 initial=np.diag(random.dirichlet(np.ones(d))),
             )
         )
@@ -212,7 +224,8 @@ def levels_model(
     )
     if random.random() < 0.3:
         A = some(central) if central > 1 and random.random() < 0.5 else None
-        model = model.replace(collective_jumps=[(A, [some(s.dimension) for s in model.sites])])
+        up = int(random.integers(-1, 2))
+        model = model.replace(collective_jumps=[(A, [some(s.dimension, up=up) for s in model.sites])])
     if drives and random.random() < 0.4:
         changed = [
             replace(
@@ -220,7 +233,7 @@ def levels_model(
                 hamiltonian=[s.hamiltonian, [some(s.dimension, True), wave(random)]]
                 if random.random() < 0.3
                 else s.hamiltonian,
-                couplings=[(*pair, wave(random)) for pair in s.couplings],
+                couplings=[(*both, wave(random)) for both in s.couplings],
             )
             for s in model.sites
         ]

@@ -192,18 +192,6 @@ def multiplied(whole: Whole, moment: Any, v: np.ndarray, side: str) -> np.ndarra
     return (O @ rho if side == "left" else rho @ O).ravel(order="F")
 
 
-def largest(model: Any, moment: Any) -> float:
-    """The norm of a moment's operator."""
-    if moment is None:
-        return 1.0
-    whole = Whole(model)
-    return float(
-        np.linalg.norm(
-            multiplied(whole, moment, np.eye(whole.D).ravel(order="F"), "left").reshape(whole.D, -1), 2
-        )
-    )
-
-
 def after_a_jump(
     model: Any, jump: np.ndarray, before: float, after: float, wanted: Any
 ) -> dict[str, complex]:
@@ -215,14 +203,16 @@ def after_a_jump(
     return {name: whole.read(v, moment, {}) for name, moment in wanted.items()}
 
 
-def correlation(model: Any, before: float, delay: float, operators: Any) -> complex:
-    """⟨A(0) B(τ) C(0)⟩ in the state at a time, all about zero."""
+def correlation(model: Any, before: float, delay: float, operators: Any) -> tuple[complex, float]:
+    """⟨A(0) B(τ) C(0)⟩ in the state at a time, all about zero, and the product of the operators' norms."""
     whole = Whole(model)
     A, B, C = operators
+    one = np.eye(whole.D).ravel(order="F")
     v = whole.moved(whole.start(), before)
     v = whole.moved(multiplied(whole, A, multiplied(whole, C, v, "left"), "right"), delay)
-    one = np.eye(whole.D).ravel(order="F")
-    return complex(one @ multiplied(whole, B, v, "left"))
+    matrices = (multiplied(whole, m, one, "left").reshape(whole.D, whole.D) for m in operators)
+    size = float(np.prod([np.linalg.norm(O, 2) for O in matrices]))
+    return complex(one @ multiplied(whole, B, v, "left")), size
 
 
 def gap(model: Any) -> float:

@@ -1,12 +1,23 @@
 """A short seeded part of the random campaigns, and whether they see what is wrong."""
 
+import multiprocessing
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from centralspin import CentralSpinModel
 
 from . import calls, campaigns
+from .__main__ import Campaign
 from .campaigns import CAMPAIGNS, GARBAGE, case, replaced, smallest
+from .workers import Lost, run
 
 #: Which cases of each campaign are run; those left out take long.
 CASES = {
@@ -45,6 +56,49 @@ def test_a_wrong_number_of_the_library_is_seen(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(campaigns, "evolve", off_by_a_thousandth)
     assert case("small_in_time", 6).verdict == "wrong"
+
+
+def test_a_task_that_hangs_or_dies_is_ended_and_the_others_go_on() -> None:
+    tasks = [(time.sleep, (60,)), (os._exit, (3,)), (abs, (-1,)), (abs, (-2,))]
+    found = dict(run(lambda: tasks.pop(0) if tasks else None, 2, 2.0))
+    assert [found[abs, (-1,)], found[abs, (-2,)]] == [1, 2]
+    assert found[time.sleep, (60,)] == Lost("ended after 2 s", late=True)
+    died = found[os._exit, (3,)]
+    assert "code 3" in died.why and not died.late
+
+
+@pytest.mark.skipif(multiprocessing.get_start_method() != "fork", reason="workers would not see the changes")
+def test_time_is_kept_and_what_takes_too_long_is_counted_and_listed(monkeypatch, capfd) -> None:
+    def hangs_or_is_wrong(random: campaigns.models.Draws) -> str | None:
+        model = campaigns.models.spin_model(random, [2])
+        while model.bath_decay:
+            time.sleep(0.1)
+        return "it does not decay"
+
+    monkeypatch.setitem(CAMPAIGNS, "units", hangs_or_is_wrong)
+    start, campaign = time.monotonic(), Campaign(["units"], 1, seconds=2.0, budget=0.1)
+    campaign.run(2)
+    assert time.monotonic() - start < 2.0 + 0.4 + 2.0  # and a bit for a machine that is busy otherwise
+    wrong, printed = campaign.report(), capfd.readouterr().out
+    late = re.search(r"ended after 0.4 s: (.*)", printed)[1].split(", ")
+    assert len(late) == campaign.counts["units", "over budget"] > 4
+    assert wrong == len(re.findall(r"units \d+: it does not decay", printed)) - printed.count("  without") > 0
+    assert f"0 refused, {len(late)} over budget, {wrong} violations" in printed
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system interrupts otherwise")
+def test_an_interrupted_campaign_tells_what_it_has_counted() -> None:
+    command = [sys.executable, "-m", "tests.fuzz", "--seconds", "600", "--only", "spins_stationary"]
+    with subprocess.Popen(
+        command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert "600 s" in process.stdout.readline()  # it has begun
+        process.send_signal(signal.SIGINT)
+        printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.search(
+        r"interrupted[\s\S]*\d+ cases in \d+ s .*: 0 refused, 0 over budget, 0 violations", printed
+    )
 
 
 @pytest.mark.parametrize("part", ["methods", "theory"])

@@ -10,7 +10,7 @@ from scipy.sparse import block_diag, csr_matrix, diags_array, eye_array
 from centralspin import ConvergenceError, liouvillian
 from centralspin.numerics import stationary
 from centralspin.numerics.null_space import DENSE, null_vector
-from centralspin.numerics.stationary import NotUniqueError, StationarySolver
+from centralspin.numerics.stationary import NotUniqueError, PartSolver, StationarySolver
 
 
 def markov(seed, n=8, slow=()):
@@ -168,3 +168,39 @@ def test_a_null_space_of_two_dimensions_is_refused(n):
         null_vector(L, np.ones(2 * n))
     with pytest.raises(ConvergenceError, match="nothing changes"):
         null_vector(csr_matrix((n, n)), np.ones(n))
+
+
+@pytest.mark.parametrize("order", ["state", "source"])
+def test_one_factorisation_serves_the_inner_set_too(monkeypatch, order):
+    monkeypatch.setattr(stationary, "FILLED", 0)
+    large, small = (liouvillian(PAPER.replace(N=40), cut) for cut in (10, 8))
+    keys = [tuple(row) for row in large.space.occupations.tolist()]
+    inner = np.array([keys.index(tuple(row)) for row in small.space.occupations.tolist()])
+    index = (inner[:, None] * 4 + np.arange(4)).ravel()
+    L, trace = large.matrix / 4, np.eye(1, large.matrix.shape[0])[0]
+    whole = StationarySolver(L, trace, 1e-9, slowest=0.1)
+    source = (
+        np.zeros(len(trace)) if order == "state" else L @ np.random.default_rng(0).normal(size=len(trace))
+    )
+    given = float(order == "state")
+    guess = whole.solve(source, given)[index]
+    right = StationarySolver(L[index][:, index], trace[index], 1e-9, slowest=0.1).solve(source[index], given)
+    found = PartSolver(whole, index).solve(source[index], given, guess, 0.1)
+    assert np.linalg.norm(found - right) < 0.1 * np.linalg.norm(guess - right)
+    monkeypatch.setattr(stationary, "PART", 1)  # too few iterations are no answer
+    assert PartSolver(whole, index).solve(source[index], given, guess, 1e-6) is None
+    whole._lu = None
+    assert PartSolver(whole, index).solve(source[index], given, guess, 0.1) is None
+
+
+def test_blocks_that_do_not_know_of_each_other_are_factorised(monkeypatch):
+    monkeypatch.setattr(stationary, "DIRECT", 0)
+    monkeypatch.setattr(stationary, "DIRECT_PER_RADIAN", 0)
+    one = markov(1)
+    other = markov(2) - 0.3 * eye_array(8)
+    L = csr_matrix(block_diag([one, other]))
+    solver = StationarySolver(L, np.r_[np.ones(8), np.zeros(8)], 1e-10, blocks=np.repeat([0, 1], 8))
+    assert solver._lu is not None
+    np.testing.assert_allclose(solver.stationary(), np.r_[exact(one), np.zeros(8)], atol=1e-12)
+    v = np.random.default_rng(3).normal(size=16)
+    np.testing.assert_allclose(solver.solve(L @ v, v[:8].sum()), v, atol=1e-9)

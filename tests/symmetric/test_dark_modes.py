@@ -19,10 +19,10 @@ from centralspin import (
 )
 from centralspin.problem.general import dimensionless
 from centralspin.symmetric import dark_modes
+from centralspin.symmetric.compile import compile_problem
 from centralspin.symmetric.dark_modes import RotatedLift, rotation
 from centralspin.symmetric.lift import Bath, Lift
 from centralspin.symmetric.modes import pattern
-from centralspin.symmetric.solver import compile_problem
 from centralspin.symmetric.space import SymmetricSpace, box
 
 TIMES = np.linspace(0, 1.2, 7)

@@ -12,8 +12,9 @@ from scipy.linalg import expm
 
 from centralspin import ArgumentError, CollectiveModel, Moment, Sites, central_states, evolve, steady_state
 from centralspin.problem.general import dimensionless
-from centralspin.symmetric import modes, solver
+from centralspin.symmetric import compile, modes
 from centralspin.symmetric.basis import OperatorBasis
+from centralspin.symmetric.compile import compile_problem
 from centralspin.symmetric.modes import chain, pattern
 from centralspin.theory.emergent_modes import emergent_modes
 
@@ -195,7 +196,7 @@ def test_one_mode_is_enough_for_noise_that_resets_the_site():
 @pytest.mark.parametrize("spin", SPINS)
 def test_the_coupling_reaches_one_mode_and_the_noise_the_others(spin):
     """4S real modes take part at N = ∞; two of them, x and y of one boson, meet the condensate."""
-    (site,) = solver.compile_problem(dimensionless(model(spin, math.inf))).sites
+    (site,) = compile_problem(dimensionless(model(spin, math.inf))).sites
     weights = pattern(site, 0.5, at_limit=True).weights
     assert (weights > 0).sum() == 4 * spin
     assert (weights == 1).sum() == 2
@@ -222,7 +223,7 @@ def test_the_choice_of_modes_does_not_change_results(monkeypatch):
         "x2": Moment(site=S, power=2),
     }
     chosen = [(evolve(m, TIMES, moments), steady_state(m, moments)) for m in cases]
-    monkeypatch.setattr(solver, "align", lambda site: None)
+    monkeypatch.setattr(compile, "align", lambda site, turning: None)
     for case, (trajectory, rest) in zip(
         [generic(3), model(1.0, 3), model(1.0, math.inf, 0.5)], chosen, strict=True
     ):
@@ -365,7 +366,7 @@ def test_only_what_does_not_vanish_is_kept_at_the_limit(scaling):
     """Of the coupling's b_μ†b_ν those with p condensate operators grow as N^{p/2 − z}."""
     rest = np.array([[0.9, 0.2], [0.2, 0.1]])
     problem = dimensionless(model(0.5, math.inf, initial=rest).replace(scaling=scaling))
-    (site,) = solver.compile_problem(problem).sites
+    (site,) = compile_problem(problem).sites
     limit, finite = (pattern(site, scaling, at_limit) for at_limit in (True, False))
     assert (limit.coupled <= finite.coupled).all()
     assert not limit.coupled[:, 1:, 1:].any() and finite.coupled[:, 1:, 1:].any()

@@ -9,8 +9,9 @@ from scipy.linalg import expm
 from centralspin import CentralSpinModel, CollectiveModel, Moment, Sites
 from centralspin.problem.general import dimensionless
 from centralspin.question import ask, prepare
+from centralspin.symmetric.compile import compile_problem
 from centralspin.symmetric.modes import indirect_weight, reach
-from centralspin.symmetric.solver import Solver, compile_problem
+from centralspin.symmetric.solver import Solver
 
 
 def matrix(*places):

@@ -42,6 +42,8 @@ TIMES, RADIANS = (0.15, 1.0), 96.0
 PROBED = (1e-5, 1e-2)
 #: A cycle has to make a residual that much smaller for another one to be worth while.
 WORTHWHILE = 1e-2
+#: So many iterations are worth a factorisation with more than so many entries per row.
+PART, FILLED = 25, 80
 #: Up to so many unknowns blocks are factorised.
 BLOCKS = 16000
 #: Iterations with the factorised blocks: after `TRIAL` the residual must have fallen by `PROMISING` to go on.
@@ -105,7 +107,10 @@ class StationarySolver:
             self._lu = factorise(self._bordered)
         elif n <= BLOCKS and blocks is not None and (blocks != blocks[0]).any():
             inside = blocks[rows] == blocks[cols]
-            self._part = coo_matrix((data[inside], (rows[inside], cols[inside])), shape=L.shape)
+            if inside.all():  # the blocks do not know of each other, and each of them is small
+                self._lu = factorise(self._bordered)
+            else:
+                self._part = coo_matrix((data[inside], (rows[inside], cols[inside])), shape=L.shape)
 
     def _evolving(self) -> float:
         """Choose the time τ, and return it in units of the fastest oscillation."""
@@ -275,6 +280,51 @@ class StationarySolver:
                 self._progress(0.5, what)
 
         return callback
+
+
+class PartSolver:
+    """Solutions on some of the unknowns, from the factorisation for all of them.
+
+    It is a good preconditioner, as what is left out is small; that the solution is unique was established for all.
+
+    Parameters
+    ----------
+    whole : StationarySolver
+    index : ndarray of int
+        The unknowns that are kept, the first of `whole` among them.
+    """
+
+    def __init__(self, whole: StationarySolver, index: np.ndarray) -> None:
+        self._whole, self._index = whole, index
+        self._bordered = whole._bordered[index][:, index]
+
+    def _inverse(self, x: np.ndarray) -> np.ndarray:
+        full = np.zeros(self._whole._bordered.shape[0])
+        full[self._index] = x
+        return np.asarray(self._whole._lu.solve(full)[self._index])
+
+    def solve(
+        self, source: np.ndarray, trace: float, guess: np.ndarray, relative: float
+    ) -> np.ndarray | None:
+        """Return v with L v = source and the given trace, off by the part `relative` of the error of the guess.
+
+        None where there is no factorisation, or another one would take less time.
+        """
+        lu = self._whole._lu
+        if lu is None or lu.nnz < FILLED * lu.shape[0]:
+            return None
+        right = np.array(source)
+        right[0] = trace
+        right = right * self._whole._scale[self._index]
+        missing = self._inverse(right - self._bordered @ guess)
+        size = float(np.linalg.norm(missing))
+        floor = 1e-2 * self._whole._tolerance
+        change, left, least = krylov(
+            lambda x: self._inverse(self._bordered @ x), missing, max(0.1 * relative * size, floor), PART,
+            self._whole._told("stationary state"),
+        )  # fmt: skip
+        good = left <= max(relative * min(least, 1.0) * float(np.linalg.norm(change)), floor)
+        return guess + change if good else None
 
 
 def krylov(

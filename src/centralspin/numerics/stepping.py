@@ -461,9 +461,11 @@ class DrivenStepper(TaylorStepper):
     ) -> None:
         self._functions = [f for f, _ in parts]
         self._grid = np.linspace(0, span, SAMPLES + 1)
-        self._samples = np.array([[f(t) for t in self._grid.tolist()] for f in self._functions])
+        self._samples = sampled(self._functions, self._grid)
         self._sizes = np.array([float(abs(part).sum(axis=1).max()) for _, part in parts])
-        super().__init__(L, V, mask, float(np.abs(self._samples).max(axis=1) @ self._sizes))
+        driven = float(np.abs(self._samples).max(axis=1) @ self._sizes)
+        # The unit of time is at most the span: powers of a longer one overflow where nothing moves.
+        super().__init__(L, V, mask, max(driven, 1 / span if span else 0.0))
         self._driving = [(self._unit * part).astype(self._shifted.dtype) for _, part in parts]
         #: L_i V_k, the latest first.
         self._driven = np.empty((len(parts), DEGREE, V.shape[1]), dtype=self._terms.dtype)
@@ -489,8 +491,7 @@ class DrivenStepper(TaylorStepper):
             ]  # at a named time both values of a jump are right
             places = self.time + length * np.r_[near[0], BETWEEN, 1 - near[1]]
             values, between = (
-                np.array([[f(t) for t in where.tolist()] for f in self._functions])
-                for where in (self.time + length * NODES, places)
+                sampled(self._functions, where) for where in (self.time + length * NODES, places)
             )
             places = np.r_[places, self._grid[first + 1 : last]]
             right = np.hstack([between, self._samples[:, first + 1 : last]])
@@ -526,6 +527,13 @@ class DrivenStepper(TaylorStepper):
                     terms[k + 1] *= keep
                 terms[k + 1] *= 1 / (k + 1)
                 small = small + 1 if np.abs(terms[k + 1]).max() * powers[k + 1] < floor else 0
+
+
+def sampled(functions: Sequence[Callable[[Any], Any]], times: np.ndarray) -> np.ndarray:
+    """Values at the given times, shape (functions, times); functions that say so take all times at once."""
+    return np.array(
+        [f(times) if getattr(f, "takes_arrays", False) else [f(t) for t in times.tolist()] for f in functions]
+    )
 
 
 def evolve_driven(

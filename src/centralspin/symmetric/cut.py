@@ -19,7 +19,8 @@ import numpy as np
 from ..errors import TruncationError
 from ..numerics.stationary import NotUniqueError
 from ..numerics.stepping import RoundOffError
-from .space import box, count_box, grown, union
+from .sectors import Frame
+from .space import box, count_box, count_charges, grown, union
 
 #: The first cut, in the fluctuation regime and where mean field holds.
 FIRST_CUT = {"fluctuations": 8, "mean field": 3}
@@ -59,6 +60,8 @@ class Shape:
         Up to how many quanta they need.
     start : callable, optional
         From a cut to the occupations that the initial state has at it, all of which are kept.
+    frame : Frame, optional
+        What is conserved: occupations that go with no central element are left out.
     """
 
     weights: list[np.ndarray]
@@ -66,6 +69,7 @@ class Shape:
     needed: list[np.ndarray]
     power: int
     start: Callable[[int], np.ndarray] | None = None
+    frame: Frame | None = None
 
     @property
     def kept(self) -> np.ndarray:
@@ -79,7 +83,28 @@ class Shape:
         if self.start is not None:
             parts.append(self.start(cut))
         class_of = np.repeat(np.arange(len(self.weights)), [len(w) for w in self.weights])
-        return grown(union(parts), np.flatnonzero(self.kept), class_of, self.sizes)
+        outer, inner = grown(union(parts), np.flatnonzero(self.kept), class_of, self.sizes)
+        if self.frame is not None:
+            keeps = self.frame.keeps(outer)
+            outer, inner = outer[keeps], inner[keeps]
+        return outer, inner
+
+    def unknowns(self, cut: int, elements: int) -> float:
+        """How many unknowns the outer set has with so many central elements, counted without listing them.
+
+        Where something is conserved the first number's charges are counted, and no class of sites ever is full.
+        """
+        whole = float(self.count(cut) * elements)
+        if self.frame is None or self.frame.totals is None:
+            return whole
+        weights = np.concatenate(self.weights)
+        boxes = [(weights, cut + int(weights.max(initial=0)))]
+        boxes += [((weights > 0).astype(int), quanta + 1) for _, quanta in self._beyond(cut)]
+        total = 0.0
+        for weighed, largest in boxes:
+            of_charges = count_charges(weighed, self.frame.first_modes, largest)
+            total += float(of_charges @ self.frame.allowed_first(len(of_charges) // 2))
+        return min(whole, total)
 
     def count(self, cut: int) -> int:
         """How many states the outer set has, counted without listing them.

@@ -23,8 +23,10 @@ from scipy.sparse import coo_matrix, csr_matrix, eye_array, kron
 from scipy.sparse.csgraph import connected_components
 
 from ..errors import ArgumentError
+from .basis import dense
 from .modes import Pattern, coupling_matrices, indirect_weight, local_matrices
 from .readout import Readout, about_reference
+from .sectors import Unknowns
 from .site import Compiled
 from .space import SymmetricSpace, box
 
@@ -59,7 +61,7 @@ def rotation(
     for site, known in zip(compiled.sites, patterns, strict=True):
         r = site.equation.initial()
         parts = coupling_matrices(site, r) * known.coupled
-        central = np.array([C.ravel() for C, *_ in site.couplings]).reshape(
+        central = np.array([dense(C).ravel() for C, *_ in site.couplings]).reshape(
             len(parts), compiled.basis.size**2
         )
         # What the central system sees of a mode, created or removed; √N_c N^{−z} goes by the share of the class.
@@ -167,7 +169,8 @@ class RotatedGenerator:
         self._modes = modes
         self.lift = RotatedLift(compiled, modes, occupations)
         self.space = self.lift.space
-        self.size = self.space.size * compiled.basis.size
+        self.unknowns = Unknowns(self.space.occupations, self.space.find, compiled.basis.size, None)
+        self.size = self.unknowns.size
 
     def matrices(
         self, references: Sequence[np.ndarray], time: float = 0.0, again: bool = False
@@ -205,11 +208,12 @@ class RotatedGenerator:
         for moment, central in zip(readout.moments, readout.central, strict=True):
             series = start
             if moment.power:
+                maps = {
+                    index: about_reference(self.compiled.sites[index], left, references[index])
+                    for index, left in readout.maps[moment.key()[2]].items()
+                }
                 lifts = [
-                    sum(
-                        lift(about_reference(left, references[index]), index, moment.scaling, order)
-                        for index, left in readout.maps[moment.key()[2]].items()
-                    )
+                    sum(lift(M, index, moment.scaling, order) for index, M in maps.items())
                     for order in self._orders
                 ]
                 for _ in range(moment.power):
@@ -233,6 +237,4 @@ class RotatedGenerator:
 
     def initial(self) -> np.ndarray:
         """The initial product state: the central state times n = 0."""
-        v = np.zeros(self.size)
-        v[: self.compiled.basis.size] = self.compiled.initial()
-        return v
+        return self.unknowns.product(self.compiled.initial())

@@ -26,8 +26,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import eye_array
 
-from .basis import in_reference_basis, rounded
+from .basis import rounded
 from .site import NOTHING, Compiled, alone, hermitian_parts
 
 #: A collective superoperator by class of sites; two of them and the sign of their product; the classes of two hops.
@@ -135,12 +136,13 @@ class Dissipator:
                 {c: rounded(bases[c].commutator(hermitian_parts(B)[i])) for c, B in by_class.items()}
                 for i in (0, 1)
             )
-            self.central = [abs(amplitude) ** 2 * np.eye(basis.size)]
+            one = eye_array(basis.size, format="csr") if basis.sparse else np.eye(basis.size)
+            self.central = [abs(amplitude) ** 2 * one]
             self._products = [[(1.0, C1, I), (-1.0, C2, R)]]
             return
-        G = basis.left(A.conj().T @ A)
-        K = basis.superoperator(lambda X: A @ X @ A.conj().T)
-        self.central = [rounded(M) for M in (K, G.real, G.imag)]
+        square = A.conj().T @ A
+        G = basis.anticommutator(square) / 2, basis.commutator(square) / 2
+        self.central = [rounded(M) for M in (basis.sandwich(A), *G)]
         self._products = [
             [(1.0, R, R), (1.0, I, I)],
             [(-1.0, R_, R), (1.0, I_, I)],
@@ -153,8 +155,9 @@ class Dissipator:
 
     def _coefficients(self, products: list[Product], references: Sequence[np.ndarray]) -> Coefficients:
         sizes = [site.basis.size for site in self._sites]
-        growing, size = 0.0, 0.0
-        local, same = ({c: np.zeros((n, n)) for c, n in enumerate(sizes)} for _ in range(2))
+        growing, size = 0.0, 0.0  # x and y are real: a number, not a mode
+        local: Collective = {c: np.zeros((n, n)) for c, n in enumerate(sizes)}
+        same = dict(local)
         hops = {c: np.zeros((n, n), dtype=bool) for c, n in enumerate(sizes)}
         pairs: dict[Classes, np.ndarray] = {}
         for sign, left, right in products:
@@ -190,9 +193,9 @@ class Dissipator:
         """The number x, and X̃ by class."""
         found, mean = {}, 0.0
         for c, M in given.items():
-            X = in_reference_basis(M, references[c])
+            X = self._sites[c].around(M, references[c])
             if abs(X[0, 0]) > 10 * NOTHING * np.abs(X).max(initial=0):
-                mean += self._sites[c].share * X[0, 0]
+                mean += self._sites[c].share * float(X[0, 0].real)
             found[c] = rounded(X - X[0, 0] * np.eye(len(X)))
         return mean, found
 

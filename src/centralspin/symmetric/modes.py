@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import ArgumentError
-from .basis import in_reference_basis, rounded
+from .basis import rounded
 from .site import Site
 
 #: A vector whose part outside a subspace is smaller than this, relative to it, lies in the subspace.
@@ -23,7 +23,7 @@ LEAST_POPULATION = 1e-6
 
 def local_matrices(site: Site, r: np.ndarray) -> np.ndarray:
     """Matrices of a site's own Lindbladian around ω(r), one per factor, shape (parts, d², d²)."""
-    M = in_reference_basis(site.equation.parts.matrices, r)
+    M = site.around(site.equation.parts.matrices, r)
     M[:, :, 0] = 0  # ω obeys the site's own equation
     return np.array([rounded(part) for part in M])
 
@@ -31,7 +31,7 @@ def local_matrices(site: Site, r: np.ndarray) -> np.ndarray:
 def coupling_matrices(site: Site, r: np.ndarray) -> np.ndarray:
     """Matrices of the couplings around ω(r), shape (couplings, d², d²)."""
     size = site.basis.size
-    M = in_reference_basis(np.array([M for _, M, _ in site.couplings]).reshape(-1, size, size), r)
+    M = site.around(np.array([M for _, M, _ in site.couplings]).reshape(-1, size, size), r)
     return np.where(np.abs(M) < 1e-14 * np.abs(M).max(initial=0), 0.0, M)
 
 
@@ -67,12 +67,14 @@ def pattern(site: Site, scaling: float, at_limit: bool, before: np.ndarray | Non
     if at_limit:
         condensed = 0.5 * (np.arange(len(local)) == 0)
         coupled = coupled & (np.add.outer(condensed, condensed) >= scaling)  # the power of N of b_μ†b_ν
-    exchange = rounded(in_reference_basis(site.equation.exchange, r)) != 0
-    pairs = [rounded(P) != 0 for P in in_reference_basis(site.equation.interactions, r)]
+    exchange = rounded(site.around(site.equation.exchange, r)) != 0
+    pairs = [rounded(P) != 0 for P in site.around(site.equation.interactions, r)]
     exchanged = coupled.any(axis=0) if before is None else coupled.any(axis=0) | before
     reached, direct = reach(local, exchanged, pairs, exchange, at_limit)
     rates = np.abs(parts).max(axis=0)[1:, 1:]
-    return Pattern(local, coupled, weigh(reached, direct, rates, site.count))
+    weights = weigh(reached, direct, rates, site.count)
+    weights[site.pairs] = weights[site.pairs].min(axis=1, keepdims=True)  # which round-off might tell apart
+    return Pattern(local, coupled, weights)
 
 
 def reach(
@@ -133,13 +135,14 @@ def indirect_weight(size: float) -> int:
     return max(2, round(math.log(min(size, 1e9)) / 2))
 
 
-def align(site: Site) -> None:
+def align(site: Site, turning: np.ndarray | None = None) -> None:
     r"""Choose the e_i of a site so that as few of them as possible are exchanged with the condensate.
 
     The couplings create the directions ½{B, ω} and −i[B, ω]. With the metric in which the trace with B is
     the scalar product with ½{B, ω}, a basis that starts with those directions and is orthonormal leaves all
     other modes to the site's own dynamics, which reaches them one after the other. The three modes of a spin-½
-    stay as they are: its coordinates are a Bloch vector.
+    stay as they are: its coordinates are a Bloch vector. Where there is a conserved number, of which Q is the site's
+    part (`turning`), every mode comes with the one that −i[Q, ·] turns it into.
     """
     basis, equation = site.basis, site.equation
     if basis.dimension == 2 or not site.couplings or equation.timed or len(equation.interactions):
@@ -158,12 +161,15 @@ def align(site: Site) -> None:
     parts[np.abs(parts) < SAME_DIRECTION * np.abs(parts).max()] = 0
     created, removed = parts[:, 1:, 0].T, parts[:, 0, 1:].T
     exchanged = np.hstack([created, np.linalg.solve(metric, removed)])
-    mix, first = chain(exchanged[:, exchanged.any(axis=0)], equation.parts.at(0.0)[1:, 1:], metric)
+    turn = None if turning is None else basis.commutator(turning)[1:, 1:]
+    mix, first = chain(exchanged[:, exchanged.any(axis=0)], equation.parts.at(0.0)[1:, 1:], metric, turn)
     if first < (created.any(axis=1) | removed.any(axis=1)).sum():
         site.transform(mix)
 
 
-def chain(start: np.ndarray, damping: np.ndarray, metric: np.ndarray) -> tuple[np.ndarray, int]:
+def chain(
+    start: np.ndarray, damping: np.ndarray, metric: np.ndarray, turn: np.ndarray | None = None
+) -> tuple[np.ndarray, int]:
     r"""A basis that starts with given vectors and continues with what a matrix makes of them, step by step.
 
     Parameters
@@ -174,6 +180,9 @@ def chain(start: np.ndarray, damping: np.ndarray, metric: np.ndarray) -> tuple[n
         The matrix A: the basis runs through start, A start, A² start, … (block Lanczos), then the unit vectors.
     metric : ndarray, shape (D, D)
         The basis is orthonormal with respect to this symmetric positive matrix.
+    turn : ndarray, shape (D, D), optional
+        A matrix that is antisymmetric in this metric and commutes with A: all vectors lie in eigenspaces of its square,
+        and every one comes with what it is turned into.
 
     Returns
     -------
@@ -185,13 +194,22 @@ def chain(start: np.ndarray, damping: np.ndarray, metric: np.ndarray) -> tuple[n
     R = np.linalg.cholesky(metric).T  # metric = Rᵀ R; what follows is orthonormal in the coordinates R x
     A = R @ damping @ np.linalg.inv(R)
     Q = np.zeros((len(A), 0))
+    J = np.zeros_like(A) if turn is None else R @ turn @ np.linalg.inv(R)
+    squares, vectors = np.linalg.eigh(-(J @ J + (J @ J).T) / 2)
+    squares = np.where(squares > SAME_DIRECTION * max(squares[-1], 1.0), squares, 0.0)
+    levels = np.r_[True, np.diff(squares) > SAME_DIRECTION * max(squares[-1], 1.0)].cumsum()
+    spaces = [(math.sqrt(squares[levels == i].mean()), vectors[:, levels == i]) for i in np.unique(levels)]
 
     def append(Q: np.ndarray, candidates: np.ndarray) -> np.ndarray:
         for v in candidates.T:
-            rest = v - Q @ (Q.T @ v)
-            rest -= Q @ (Q.T @ rest)
-            if np.linalg.norm(rest) > SAME_DIRECTION * np.linalg.norm(v):
-                Q = np.column_stack([Q, rest / np.linalg.norm(rest)])
+            for charge, space in spaces:
+                rest = space @ (space.T @ v)
+                for _ in range(2):
+                    rest = rest - Q @ (Q.T @ rest)
+                if np.linalg.norm(rest) > SAME_DIRECTION * np.linalg.norm(v):
+                    rest = rest / np.linalg.norm(rest)
+                    turned = [J @ rest / charge] if charge else []
+                    Q = np.column_stack([Q, rest, *turned])
         return Q
 
     Q = append(Q, R @ start)

@@ -14,9 +14,9 @@ import numpy as np
 
 from ..problem.checks import is_hermitian
 from ..problem.moments import Moment
-from .basis import in_reference_basis, rounded
+from .basis import rounded
 from .lift import Bath, Lift
-from .site import Compiled
+from .site import Compiled, Site
 from .space import SymmetricSpace, box
 
 
@@ -54,7 +54,8 @@ class Readout:
             for m in moments
         ]
         self.complex = not all(m.hermitian for m in moments)
-        if not self.complex:
+        self._dtype = complex if self.complex or compiled.basis.charged else float
+        if self._dtype is float:
             self.central = [row.real for row in self.central]
         #: For every sum of site operators the matrices of X ↦ B X by class, real ones, of ½{B, ·}, for Hermitian B.
         self.maps = {
@@ -83,7 +84,7 @@ class Readout:
         ]
 
     def _trace(self) -> list[np.ndarray]:
-        series = [np.zeros(self._space.size, dtype=complex if self.complex else float) for _ in self._orders]
+        series = [np.zeros(self._space.size, dtype=self._dtype) for _ in self._orders]
         series[0][0] = 1.0
         return series
 
@@ -93,7 +94,7 @@ class Readout:
         """Multiply rows by N^{−s} Σ_k (B^{(k)} − ⟨B⟩)."""
         result = [np.zeros_like(row) for row in series]
         for index, left in self.maps[moment.key()[2]].items():
-            M = about_reference(left, references[index])
+            M = about_reference(self._compiled.sites[index], left, references[index])
             for order in range(len(series)):
                 for i in range(order + 1):
                     lift = self._lift(index, moment.scaling, self._orders[order - i])
@@ -109,7 +110,7 @@ class Readout:
         return self._lifts[key]
 
 
-def about_reference(left: np.ndarray, r: np.ndarray) -> np.ndarray:
-    """Multiplication by B − ⟨B⟩ in the basis (ω, e_i)."""
-    M = in_reference_basis(left, r)
+def about_reference(site: Site, left: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """Multiplication by B − ⟨B⟩ in the modes that are counted."""
+    M = site.around(left, r)
     return rounded(M - M[0, 0] * np.eye(len(M)))

@@ -25,7 +25,8 @@ from ..problem.general import Task
 from ..problem.moments import Moment
 from .cut import Outcome
 from .settling import masks
-from .solver import INTEGRATION, Solver, triangular
+from .setup import INTEGRATION, triangular
+from .solver import Solver
 from .state import multiplication
 
 #: An operator as Σ c m, every m about the reference states; None is the identity.
@@ -182,7 +183,7 @@ class Decay(Solver):
     """
 
     def __init__(self, task: Task, count: int) -> None:
-        super().__init__(task)
+        super().__init__(task, whole=True)  # the slowest may have any charge
         self._count = count
 
     def _stationary(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:

@@ -49,7 +49,7 @@ class Settling:
         solved: dict[bytes, np.ndarray] = {}
         for column, keep in zip(V, self._keep.T, strict=True):
             if keep.tobytes() not in solved:
-                index = np.flatnonzero(keep)
+                index = np.flatnonzero(keep & self._generator.unknowns.neutral)
                 blocks = self._generator.blocks()
                 guess = column[index] / column[0] if column[0] else None
                 try:

@@ -10,21 +10,29 @@ the sum running over the pairs of `interactions`; its solution is the moving ref
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy.linalg import null_space
+from scipy.sparse import csr_array, issparse
 
 from ..errors import ArgumentError
 from ..numerics.stepping import integrate
 from ..problem.checks import is_hermitian
 from ..problem.general import Factor, Problem, SiteClass, System
-from .basis import OperatorBasis, rounded
+from .basis import ROUND_OFF, OperatorBasis, entries, in_reference_basis, rounded
+from .charges import Charges
+from .sectors import Frame
 
 #: Accuracy of the moving reference where it is followed for itself.
 REFERENCE_TOLERANCE = 1e-12
 #: Components of a Bloch vector, or of its velocity relative to the site's own matrix, below this are round-off.
 NOTHING = 1e-14
+#: Superoperators of a central system of more levels than these are sparse.
+LARGEST_DENSE = 6
+#: Modes of a site's own motion that are more nearly parallel than this are not told apart.
+LARGEST_CONDITION = 1e3
 #: Singular values below this, relative to the largest, belong to stationary states.
 NULL = 1e-13
 
@@ -32,9 +40,9 @@ NULL = 1e-13
 class Parts:
     """A matrix Σ_i f_i(t) M_i: a constant part, then one for every factor that changes in time."""
 
-    def __init__(self, terms: Sequence[tuple[np.ndarray, Factor]], shape: tuple[int, ...]) -> None:
-        constant = np.zeros(shape)
-        moving: list[np.ndarray] = []
+    def __init__(self, terms: Sequence[tuple[Any, Factor]], nothing: Any) -> None:
+        constant = nothing
+        moving: list[Any] = []
         self.factors: list[Callable[[float], float]] = []
         for matrix, factor in terms:
             if callable(factor):
@@ -42,13 +50,16 @@ class Parts:
                 self.factors.append(factor)
             else:
                 constant = constant + factor * matrix
-        self.matrices = np.array([constant, *moving])
+        self.matrices: Any = [constant, *moving]  # an array of them, unless they are sparse
+        if isinstance(constant, np.ndarray):
+            self.matrices = np.array(self.matrices)
 
     def at(self, time: float) -> np.ndarray:
-        """The matrix at a time."""
-        if not self.factors:
-            return self.matrices[0]
-        return np.tensordot([1.0, *(f(time) for f in self.factors)], self.matrices, axes=1)
+        """The matrix at a time, dense."""
+        total = self.matrices[0]
+        for f, matrix in zip(self.factors, self.matrices[1:], strict=True):
+            total = total + f(time) * matrix
+        return np.asarray(total.toarray() if issparse(total) else total)
 
     def transform(self, to: np.ndarray, back: np.ndarray) -> None:
         """Write all matrices in another basis."""
@@ -57,11 +68,11 @@ class Parts:
 
 def lindbladian_parts(system: System, basis: OperatorBasis) -> Parts:
     """The Lindbladian of the central system or of one site."""
-    nothing = np.zeros((system.dimension,) * 2)
     # Rounded: a row that holds nothing but round-off would pass for a slow one.
     terms = [(rounded(basis.commutator(H)), factor) for H, factor in system.hamiltonian]
-    terms += [(rounded(basis.lindbladian(nothing, [J])), factor) for J, factor in system.jumps]
-    return Parts(terms, (basis.size, basis.size))
+    terms += [(rounded(basis.dissipator(J)), factor) for J, factor in system.jumps]
+    shape = (basis.size, basis.size)
+    return Parts(terms, csr_array(shape) if basis.sparse else np.zeros(shape))
 
 
 class Equation:
@@ -162,16 +173,62 @@ class Equation:
                 return np.asarray(r1[1:])
             reached = further
 
+    def relaxation(self) -> tuple[np.ndarray, list[tuple[Callable[[Any], Any], np.ndarray]]] | None:
+        r"""Bloch vectors with :math:`r(t) = r_0 + \sum_k g_k(t)\, b_k`, the g exponentials, and the g and b.
+
+        None where the equation is not linear with constant coefficients, or its modes are nearly parallel.
+        """
+        if self.timed or len(self._mean_fields()):
+            return None
+        values, vectors = np.linalg.eig(self.parts.at(0.0))
+        if np.linalg.cond(vectors) > LARGEST_CONDITION:
+            return None
+        parts = (vectors * np.linalg.solve(vectors, np.r_[1.0, self.initial()].astype(complex)))[1:].T
+        base = np.zeros(len(self.parts.at(0.0)) - 1)
+        found: list[tuple[Callable[[Any], Any], np.ndarray]] = []
+        for value, part in zip(values.tolist(), parts, strict=True):
+            if abs(value) <= 100 * NOTHING * self.rate:
+                base = base + part.real
+            elif np.abs(part).max() > NOTHING and value.imag >= 0:
+                sides = (
+                    [(False, 2 * part.real), (True, -2 * part.imag)] if value.imag else [(False, part.real)]
+                )
+                found += [(Relaxation(((value, sine),)), b) for sine, b in sides]
+        return base, found
+
     def at(self, times: np.ndarray, t_stops: Sequence[float] = ()) -> np.ndarray:
         """Bloch vectors r(t) of the reference state at the given times, shape (times, D)."""
         if not self.moves():
             return np.tile(self.initial(), (len(times), 1))
+        if (motion := self.relaxation()) is not None:
+            base, parts = motion
+            shifts = [np.multiply.outer(g(np.asarray(times, dtype=float)), b) for g, b in parts]
+            return np.asarray(base + sum(shifts, np.zeros((len(times), len(base)))))
         times, place = np.unique(np.asarray(times, dtype=float), return_inverse=True)
         solved = integrate(
             lambda t, r: self.velocity(r, t), self.initial(), times, REFERENCE_TOLERANCE,
             timed=self.timed, factors=self.parts.factors, t_stops=t_stops,
         )  # fmt: skip
         return np.asarray(solved[place.ravel()])
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """A product of real or imaginary parts of exponentials exp(λt): `factors` has every λ, and which part is meant."""
+
+    factors: tuple[tuple[complex, bool], ...]
+    takes_arrays = True
+
+    def __call__(self, time: Any) -> Any:
+        """Its value at a time, or at all of an array."""
+        total: Any = 1.0
+        for value, imaginary in self.factors:
+            part = np.exp(complex(value) * time)
+            total = total * (part.imag if imaginary else part.real)
+        return total
+
+    def __mul__(self, other: Relaxation) -> Relaxation:
+        return Relaxation(self.factors + other.factors)
 
 
 @dataclass
@@ -187,13 +244,31 @@ class Site:
         Without the central system.
     couplings : list of (central part, site part, factor)
         Each adds f(t) N^{−z} C ⊗ Σ_k M^{(k)} to the generator.
+    pairs : ndarray of int, shape (pairs, 2)
+        Pairs of modes in whose place (e_i ± i e_j)/√2 are counted, see `sectors`.
     """
 
     count: float
     share: float
     basis: OperatorBasis
     equation: Equation
-    couplings: list[tuple[np.ndarray, np.ndarray, Factor]]
+    couplings: list[tuple[Any, np.ndarray, Factor]]
+    pairs: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), dtype=int))
+
+    def around(self, F: np.ndarray, r: np.ndarray) -> np.ndarray:
+        """Maps in (1/d, e_i) written around the reference state of Bloch vector r, in the modes that are counted."""
+        return self.turned(in_reference_basis(F, r))
+
+    def turned(self, M: np.ndarray) -> np.ndarray:
+        """Matrices in (ω, e_i) in the modes that are counted."""
+        if not len(self.pairs):
+            return M
+        W = paired(self.pairs, self.basis.size)
+        turned = W.conj().T @ M @ W
+        size = ROUND_OFF * np.abs(M).max(axis=(-2, -1), keepdims=True, initial=0)
+        turned.real[np.abs(turned.real) < size] = 0
+        turned.imag[np.abs(turned.imag) < size] = 0
+        return turned
 
     def transform(self, mix: np.ndarray) -> None:
         """Take e_j = Σ_i e_i mix[i, j] from now on."""
@@ -210,15 +285,22 @@ class Compiled:
     ----------
     problem : Problem
     basis : OperatorBasis
-        Of the central system.
+        Of the central system; charged if that was asked for.
     central : Parts
         Its Lindbladian.
     sites : list of Site
+    charges : Charges or None
+        The numbers that are conserved and used.
+    frame : Frame or None
+        The charges of elements and modes, where these are charged.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, charged: bool = False) -> None:
         self.problem = problem
-        self.basis = OperatorBasis(problem.central.dimension)
+        self.charges: Charges | None = None
+        self.frame: Frame | None = None
+        levels = problem.central.dimension
+        self.basis = OperatorBasis(levels, charged=charged, sparse=levels > LARGEST_DENSE)
         self.central = lindbladian_parts(problem.central, self.basis)
         self.sites = [self._site(site) for site in problem.classes]
         for jump, (A, by_class) in enumerate(problem.collective_jumps):
@@ -233,13 +315,13 @@ class Compiled:
 
     def _site(self, site: SiteClass) -> Site:
         basis = OperatorBasis(site.dimension)
-        couplings: list[tuple[np.ndarray, np.ndarray, Factor]] = []
+        couplings: list[tuple[Any, np.ndarray, Factor]] = []
         for A, B, factor in site.couplings:
             # −i[A⊗B, ·] = ½(−i[A,·])⊗{B,·} + ½{A,·}⊗(−i[B,·]) for Hermitian A, B
             for X, Y in hermitian_pairs(A, B):
                 couplings.append((rounded(self.basis.commutator(X)) / 2, basis.anticommutator(Y), factor))
                 couplings.append((rounded(self.basis.anticommutator(X)) / 2, basis.commutator(Y), factor))
-        couplings = [c for c in couplings if c[0].any() and c[1].any()]
+        couplings = [c for c in couplings if entries(c[0])[2].any() and c[1].any()]
         return Site(site.count, site.share, basis, Equation(site, basis), couplings)
 
     @property
@@ -264,7 +346,17 @@ class Compiled:
         """Coordinates of the initial state of the central system."""
         if self.problem.central.initial is None:
             raise ArgumentError("initial", "be given to evolve a `CollectiveModel`", None)
-        return self.basis.coordinates(self.problem.central.initial).real
+        coordinates = self.basis.coordinates(self.problem.central.initial)
+        return coordinates if self.basis.charged else coordinates.real
+
+
+def paired(pairs: np.ndarray, size: int) -> np.ndarray:
+    """The unitary matrix with the columns (e_i + i e_j)/√2, (e_i − i e_j)/√2 for every pair of modes i, j."""
+    W = np.eye(size, dtype=complex)
+    i, j = (pairs + 1).T
+    W[i, i] = W[i, j] = np.sqrt(0.5)
+    W[j, i], W[j, j] = 1j * np.sqrt(0.5), -1j * np.sqrt(0.5)
+    return W
 
 
 def change_of_basis(mix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

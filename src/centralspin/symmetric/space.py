@@ -222,6 +222,19 @@ def count_box(weights: Sequence[Any], sizes: Sequence[float], cut: int) -> int:
     return int(total.sum())
 
 
+def count_charges(weights: np.ndarray, charges: np.ndarray, cut: int) -> np.ndarray:
+    """How many occupations with Σ w_i n_i ≤ `cut` have the charge Σ q_i n_i = −M, …, M, by charge."""
+    kept = np.flatnonzero(weights)
+    largest = int(cut * np.abs(charges[kept] / weights[kept]).max(initial=0))
+    ways = np.zeros((cut + 1, 2 * largest + 1))
+    ways[0, largest] = 1
+    for mode in kept:
+        weight, charge = int(weights[mode]), int(charges[mode])
+        for total in range(weight, cut + 1):
+            ways[total] += np.roll(ways[total - weight], charge)  # what is rolled over is zero
+    return np.asarray(ways.sum(axis=0))
+
+
 def keys_of(n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One integer for every row of occupations, in lexicographic order, and the strides that make it.
 

@@ -1,19 +1,19 @@
 r"""A state as the method holds it, to read from it, to act on it, and to go on from it.
 
 Acting with a central operator A and a collective one X on the left of a state is a product of two linear maps,
-A on the central index and the lift of ρ ↦ Bρ on the occupations; on the right, ρ ↦ ρ A = (A†ρ†)†, it is the complex
-conjugate of that of A†, because all coordinates are those in Hermitian operators.
+A on the central index and the lift of ρ ↦ Bρ on the occupations, and likewise on the right.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix, eye_array, kron
+from scipy.sparse import csr_array, eye_array
 
 from ..errors import ArgumentError
 from ..problem.general import Problem, Task
@@ -51,7 +51,9 @@ class Held(Saved):
     integration : float
         What integration in time may have added to the error, here and before.
     product : ndarray or None
-        The real matrix that has multiplied the central coordinates since.
+        The matrix that has multiplied the central coordinates since.
+    pairs : list of ndarray or None
+        The pairs of modes of every class, see `sectors`; None where the central basis and all modes are Hermitian.
     """
 
     occupations: np.ndarray
@@ -65,8 +67,14 @@ class Held(Saved):
     task: Task
     integration: float = 0.0
     product: np.ndarray | None = None
+    pairs: list[np.ndarray] | None = None
     #: The same state at the largest cut it was made again at.
     better: list[Held] = field(default_factory=list, repr=False)
+
+    @property
+    def basis(self) -> OperatorBasis:
+        """That of the central system."""
+        return OperatorBasis(math.isqrt(self.vectors.shape[1]), charged=self.pairs is not None)
 
     @property
     def exact(self) -> bool:
@@ -102,7 +110,7 @@ class Held(Saved):
         return found
 
     def multiplied(self, product: np.ndarray) -> Held:
-        """The central coordinates multiplied by a real matrix."""
+        """The central coordinates multiplied by a matrix."""
         vectors = np.einsum("ab,nbs->nas", product, self.vectors)
         before = np.eye(len(product)) if self.product is None else self.product
         return replace(self, vectors=vectors, product=product @ before, better=[])
@@ -114,24 +122,23 @@ def _listed(counts: Sequence[float]) -> str:
 
 def multiplication(
     compiled: Compiled, generator: Any, moment: Moment, references: Sequence[np.ndarray], side: str
-) -> csr_matrix:
+) -> csr_array:
     """The matrix of ρ ↦ Aρ ("left") or ρ ↦ ρA ("right"), A = A_c (N^{−s} Σ_k (B^{(k)} − ⟨B⟩))^p."""
 
-    def on(basis: OperatorBasis, operator: np.ndarray) -> np.ndarray:
-        return basis.left(operator) if side == "left" else basis.left(operator.conj().T).conj()
+    def on(basis: OperatorBasis, operator: np.ndarray) -> Any:
+        return basis.left(operator) if side == "left" else basis.right(operator)
 
     A = np.eye(compiled.basis.dimension) if moment.central is None else moment.central
-    central = csr_matrix(on(compiled.basis, A))
-    bath = csr_matrix(eye_array(generator.space.size))
+    bath: Any = eye_array(generator.space.size)
     if moment.power:
-        maps = {
-            index: about_reference(on(compiled.sites[index].basis, B), references[index])
-            for index, B in moment.operators.items()
-        }
+        maps = {}
+        for index, B in moment.operators.items():
+            site = compiled.sites[index]
+            maps[index] = about_reference(site, on(site.basis, B), references[index])
         X = generator.collective(maps, moment.scaling)
         for _ in range(moment.power):
             bath = X @ bath
-    return csr_matrix(kron(bath, central))
+    return generator.unknowns.matrix(bath, on(compiled.basis, A))
 
 
 def reached(compiled: Compiled, moments: Sequence[Moment | None]) -> list[np.ndarray]:
@@ -142,5 +149,5 @@ def reached(compiled: Compiled, moments: Sequence[Moment | None]) -> list[np.nda
             continue
         for index, B in moment.operators.items():
             site = compiled.sites[index]
-            found[index] |= about_reference(site.basis.left(B), site.equation.generic()) != 0
+            found[index] |= about_reference(site, site.basis.left(B), site.equation.generic()) != 0
     return found

@@ -118,7 +118,7 @@ class BathSuperoperators:
         for key, (A, z) in operators.items():
             self.left[key] = self._lift(self._map(A @ self._basis.elements), z)
             self.right[key] = self._lift(self._map(self._basis.elements @ A), z)
-        local = self._basis.lindbladian(np.zeros((2, 2)), model.bath_jumps())
+        local = sum(self._basis.dissipator(J) for J in model.bath_jumps())
         self.dissipator = self._lift(in_reference_basis(local, self._r), 0.0)
 
     def _map(self, images: np.ndarray) -> np.ndarray:
