@@ -53,8 +53,8 @@ class Setup:
     ) -> None:
         self.task, self.orders, self.cut, self.share = task, tuple(orders), 0, 1.0
         start: Held | None = task.start
-        problem = task.problem if task.times is not None else task.problem.stationary()
-        self.compiled = compile_problem(problem, start, whole)
+        self.compiled = compile_problem(task.problem, start, whole, task.times is None)
+        problem = self.compiled.problem
         self.charges, self.frame = self.compiled.charges, self.compiled.frame
         self.references = self.compiled.references()
         at_limit = problem.size == math.inf and self.orders == (None,)
