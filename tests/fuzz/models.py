@@ -184,7 +184,9 @@ def levels_model(
     Few have interactions, which take ten times as long. A third conserves an excitation number.
     """
     conserving = bool(random.random() < 0.33)
-    fast = float(10 ** random.uniform(0, 1.2)) if random.random() < 0.25 else 1.0  # decay above all frequencies
+    fast = (
+        float(10 ** random.uniform(0, 1.2)) if random.random() < 0.25 else 1.0
+    )  # decay above all frequencies
 
     def some(d: int, hermitian: bool = False, up: int | None = None) -> np.ndarray:
         found = sparse(random, d, hermitian, least)

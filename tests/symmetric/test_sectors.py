@@ -1,6 +1,7 @@
 """Conserved numbers are found, used, and change nothing but the number of unknowns."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import oracle
@@ -141,6 +142,35 @@ def test_correlations_and_spectra_leave_the_sector_and_come_back(whole, N: float
         lambda: spectrum(model, [-1.0, 0.0, 2.0], a.T, a, tolerance=1e-7),
     ):
         np.testing.assert_allclose(run(), whole(run), atol=3e-7)
+
+
+def test_operators_that_are_not_hermitian_need_both_modes_of_a_pair(whole) -> None:
+    """At a large N, where the cut alone would leave out what a high power reads."""
+    model = random_model(3, 10**8, coherent=False)
+    assert model.dimension == 2 or model.sites[0].dimension == 2
+    a, s = ladder(model.dimension), spin(2)
+    model = model.replace(sites=[replace(model.sites[0], initial=None)])
+    for A, B in (
+        (Moment(site=s.T, power=4), Moment(site=s, power=4)),
+        (Moment(central=a.T, site=s, power=3), Moment(central=a, site=s.T, power=3)),
+    ):
+        run = lambda A=A, B=B: correlation(model, [0.0, 0.3], (None, A, B), tolerance=1e-5)  # noqa: E731
+        np.testing.assert_allclose(run(), whole(run), atol=3e-5)
+
+
+@pytest.mark.parametrize("N", [3, math.inf])
+def test_a_bath_by_itself_emits(N: float) -> None:
+    """Nothing but what multiplies the state reaches its modes, and one of a pair alone."""
+    sites = Sites(count=N, hamiltonian=0.35 * Z, jumps=[SIGMA_MINUS, 0.5 * SIGMA_PLUS])
+    model = CollectiveModel(hamiltonian=X, jumps=[SIGMA_MINUS], sites=sites)
+    up, down = Moment(site=SIGMA_PLUS), Moment(site=SIGMA_MINUS)
+    excited, width, tau = 0.25 / 1.25, 1.25 / 2, np.array([0.0, 0.5, 2.0])
+    # ⟨S₊(τ)S₋(0)⟩/N: each site by itself, which turns at the frequency 0.7.
+    np.testing.assert_allclose(
+        correlation(model, tau, (None, up, down)), excited * np.exp((0.7j - width) * tau), atol=1e-7
+    )
+    light = spectrum(model, [0.7, 1.3], up, down)
+    np.testing.assert_allclose(light, 2 * excited * width / (width**2 + np.array([0.0, 0.6]) ** 2), atol=1e-6)
 
 
 def test_coefficients_of_the_expansion(whole) -> None:

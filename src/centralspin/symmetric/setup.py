@@ -117,6 +117,8 @@ class Setup:
         used = self.readout.occupations[read]
         ends = np.cumsum([0, *(len(p.weights) for p in self.patterns)])
         modes = used.any(axis=0)
+        if self.frame is not None:  # an operator that is not Hermitian reads one mode of a pair
+            modes = modes | modes[self.frame.modes_adjoint]
         return [modes[a:b] for a, b in itertools.pairwise(ends)], int(used.sum(axis=1).max(initial=0))
 
     def generator(self, occupations: np.ndarray) -> Any:
