@@ -33,6 +33,7 @@ BEYOND = [
     ("assignment_weight", "N", 10**9 + 1, "from 1 to 1,000,000,000"),
     ("assignment_weight", "fluctuations", 401, "from 0 to 400"),
     ("assignment_weight", "averages", 401, "from 0 to 400"),
+    ("assignment_bound", "averages", 10**6 + 1, "from 0 to 1,000,000"),
     ("power_bound", "count", 10_001, "from 0 to 10,000"),
     ("thermal_characteristic", "levels", 10_001, "from 1 to 10,000"),
     ("thermal_characteristic", "amplitude", 25.001, "at most 25 in size"),
