@@ -70,6 +70,18 @@ def test_the_lowest_wigner_function_of_displaced_fock_states():
         assert (q, momentum) == pytest.approx((0.7 * math.sqrt(2), -0.4 * math.sqrt(2)), abs=1e-3)
 
 
+def test_the_lowest_wigner_function_far_away_and_squeezed():
+    """It is found where the state is: far from zero, and wide in one quadrature and narrow in the other."""
+    far = qutip.displace(90, 5 - 1j) * qutip.fock(90, 1)
+    lowest, q, momentum = wigner_minimum(qutip.ket2dm(far))
+    assert lowest == pytest.approx(-1 / math.pi, abs=1e-6)
+    assert (q, momentum) == pytest.approx((5 * math.sqrt(2), -math.sqrt(2)), abs=1e-3)
+    two = wigner_minimum(qutip.fock_dm(DIMENSION, 2))[0]
+    for r in (-1.2, 1.2):
+        squeezed = qutip.squeeze(150, r) * qutip.fock(150, 2)
+        assert wigner_minimum(qutip.ket2dm(squeezed))[0] == pytest.approx(two, abs=1e-5)
+
+
 def werner(weight: float) -> qutip.Qobj:
     """A singlet of the spin and the lowest two of six Fock states, mixed with white noise on those four states."""
     ket = (

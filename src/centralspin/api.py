@@ -68,7 +68,7 @@ def evolve(
         Seconds after which the computation stops with a `BudgetError`.
     **options
         Of method "symmetric": `cut` (use this cut whatever the error) and `memory_budget` (bytes); of "cumulants":
-        `order`.
+        `order` (2).
 
     Returns
     -------

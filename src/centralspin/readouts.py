@@ -72,7 +72,7 @@ def reduced_state(state: State, sites: int = 1, *, site_class: int = 0, central:
     for a, A in enumerate(factors[0]):
         if count == 0:
             asked[f"{a}"] = moment(A, None, 0)
-        if count >= 1:
+        else:
             asked |= {f"{a},{i}": moment(A, B, 1) for i, B in enumerate(e)}
         if count == 2:
             for i, j in pairs:  # {X, Y} = ((X + Y)² − (X − Y)²)/2

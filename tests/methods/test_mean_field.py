@@ -11,6 +11,8 @@ from scipy.linalg import expm
 from centralspin import CentralSpinModel, evolve, expand, steady_state
 from centralspin.methods import mean_field
 from centralspin.problem.central_spin import PAULI
+from centralspin.problem.collective import collective_model
+from centralspin.problem.general import dimensionless
 from centralspin.theory.lemma_1 import average_deviation_norms, central_deviation_norms, deviation_norms
 
 TIMES = np.linspace(0, 3, 7)
@@ -116,3 +118,11 @@ def test_the_steps_to_the_stationary_state_grow_also_where_only_round_off_still_
     monkeypatch.setattr(mean_field, "tell", lambda *_: told.append(None))
     steady_state(tilted(N), ("tau_z",), method="mean_field", tolerance=1e-9)
     assert len(told) < 80
+
+
+def test_the_derivative_along_directions_against_differences():
+    exact = mean_field.Equations(dimensionless(collective_model(tilted(20), "up", (0.3, 0, 0.2))))
+    random, step = np.random.default_rng(0), 1e-7
+    y, directions = random.normal(size=12), random.normal(size=(12, 5))
+    expected = np.array([(exact(0.0, y + step * e) - exact(0.0, y)) / step for e in directions.T]).T
+    np.testing.assert_allclose(exact.derivative(y, directions), expected, atol=1e-5)

@@ -115,6 +115,10 @@ class Equations:
         L = self._central if self._central is not None else lindbladian(problem.central, time)
         return np.concatenate([L @ rho.ravel() - 1j * np.ravel(field @ rho - rho @ field), *changes])
 
+    def derivative(self, y: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """By how much ẏ at time 0 grows along each column; exact, because ẏ is quadratic in y."""
+        return np.array([(self(0.0, y + e) - self(0.0, y - e)) / 2 for e in directions.T]).T
+
     def _amplitude(self, B: np.ndarray, omega: np.ndarray, u: np.ndarray) -> complex:
         """N^{1−z} Tr(B m), m = ω + u/√N."""
         straight = complex(np.trace(B @ omega))
@@ -221,8 +225,7 @@ def _settle(exact: Equations, y: np.ndarray, task: Task) -> tuple[np.ndarray, fl
     one = np.eye(inside.shape[1])
     velocity, step = inside.T @ exact(0.0, y), 0.0
     for attempt in range(MOST_STEPS):
-        # The equations are quadratic, so that this derivative is exact.
-        J = inside.T @ np.array([(exact(0.0, y + e) - exact(0.0, y - e)) / 2 for e in inside.T]).T
+        J = inside.T @ exact.derivative(y, inside)
         size = float(np.linalg.norm(J, 2))
         step = step or FIRST_STEP / size
         y = y + inside @ np.linalg.solve(one / step - J, velocity)

@@ -5,7 +5,6 @@ Superoperators act on row-major vectors: A ρ B is (A ⊗ Bᵀ) vec ρ.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -111,9 +110,7 @@ def require_constant(problem: Problem, method: str) -> None:
 
 def power_of(size: float, exponent: float) -> float:
     """N^exponent, also at N = ∞."""
-    if size < math.inf:
-        return float(size) ** exponent
-    return 1.0 if exponent == 0 else (0.0 if exponent < 0 else math.inf)
+    return float(size) ** exponent
 
 
 def real_where_hermitian(values: np.ndarray, moments: Sequence[Moment]) -> np.ndarray:

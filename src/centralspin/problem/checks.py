@@ -55,7 +55,7 @@ def whole(minimum: int = 0, maximum: int = 10**6) -> Rule:
     return functools.partial(integer, minimum=minimum, maximum=maximum)
 
 
-def number(minimum: float = -math.inf, maximum: float = math.inf) -> Rule:
+def number(minimum: float, maximum: float) -> Rule:
     """The rule for a finite real number."""
     return functools.partial(real_number, minimum=minimum, maximum=maximum)
 

@@ -81,18 +81,20 @@ def relative_entropy_to_gaussian(rho: Any) -> float:
 def wigner_minimum(rho: Any) -> tuple[float, float, float]:
     """Return the lowest value of the Wigner function and the point (q, p) where it is found.
 
-    A grid finds the valley, a minimiser its bottom. The parameter and the errors are those of `covariance`.
+    A grid of four standard deviations around the means finds the valley, a minimiser its bottom. The parameter and the
+    errors are those of `covariance`.
     """
-    reach = 4 * math.sqrt(np.linalg.eigvalsh(covariance(rho))[-1])
+    spreads = np.sqrt(np.diag(covariance(rho)))
     state = qutip.Qobj(density_matrix("rho", rho, slack=SOLVER_ROUND_OFF))
-    grid = np.linspace(-reach, reach, 61)
-    values = qutip.wigner(state, grid, grid)  # (p, q)
+    mean = math.sqrt(2) * complex(qutip.expect(qutip.destroy(state.shape[0]), state))
+    q, p = (m + 4 * s * np.linspace(-1, 1, 61) for m, s in zip((mean.real, mean.imag), spreads, strict=True))
+    values = qutip.wigner(state, q, p)  # (p, q)
     row, column = np.unravel_index(int(values.argmin()), values.shape)
     if values.min() > -ROUND_OFF:  # positive, and smallest where it fades away
-        return float(values.min()), float(grid[column]), float(grid[row])
+        return float(values.min()), float(q[column]), float(p[row])
     found = minimize(
         lambda point: float(qutip.wigner(state, point[:1], point[1:])[0, 0]),
-        [grid[column], grid[row]],
+        [q[column], p[row]],
         method="Nelder-Mead",
         options={"xatol": 1e-6, "fatol": 1e-12},
     )
