@@ -86,8 +86,11 @@ lab: $(READY) ## Open the chapters as notebooks in JupyterLab (LAB=install puts 
 	@mkdir -p $(dir $(VIEWERS)) && $(BIN)/jupytext-config --settings-file $(VIEWERS) set-default-viewer markdown
 	@cd book && ../$(BIN)/jupyter-lab
 
-bench: $(READY) ## Compare the solvers' run times and sizes
+bench: $(READY) ## Measure run times beside other methods', and write them into the history, README and the book
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m benchmarks.run
+	@$(BIN)/python -m benchmarks.history compare || true
+	@$(BIN)/python -m benchmarks.history add
+	@$(BIN)/python -m benchmarks.page
 
 lint: $(READY) ## Check style and types
 	@$(BIN)/ruff check .

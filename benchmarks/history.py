@@ -1,8 +1,9 @@
 """Keep what `make bench` measured, and compare it with that: `python -m benchmarks.history add | compare`.
 
-Seconds depend on the machine, so that only ratios within one run are kept and compared. Those that are named
-"rival / symmetric …" say how many times faster the method is: one of them may not fall below the smallest of the last
-entries by more than the factor `SLACK`, which is how much such ratios vary from run to run.
+Seconds depend on the machine, so that only ratios within one run are compared; a complete run keeps its rows as well,
+from which `page` writes README and the book's page. Ratios that are named "rival / symmetric …" say how many times
+faster the method is: one of them may not fall below the smallest of the last entries by more than the factor `SLACK`,
+which is how much such ratios vary from run to run.
 """
 
 from __future__ import annotations
@@ -29,8 +30,20 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def entry(measured: dict[str, Any], date: str) -> dict[str, Any]:
     """What is kept of a run."""
-    ratios = {name: float(f"{value:.4g}") for name, value in measured["ratios"].items()}
-    return {"date": date, "machine": measured["machine"], "ratios": ratios}
+    ratios = {name: rounded(value, 4) for name, value in measured["ratios"].items()}
+    kept = {"date": date, "machine": measured["machine"], "ratios": ratios}
+    if measured.get("complete"):
+        kept |= {name: rounded(measured[name], 3) for name in ("rows", "memory MB", "floor")}
+    return kept
+
+
+def rounded(value: Any, digits: int) -> Any:
+    """The numbers in a value with a few digits."""
+    if isinstance(value, dict):
+        return {name: rounded(inner, digits) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [rounded(inner, digits) for inner in value]
+    return float(f"{value:.{digits}g}") if isinstance(value, float) else value
 
 
 def slower(measured: dict[str, Any], history: list[dict[str, Any]]) -> list[str]:

@@ -121,11 +121,12 @@ def coupling_one_percent_off(monkeypatch):
             ["fig2.agree.fock-space"],
         ),
         (transfers_one_percent_off, "figure-2", ["fig2.agree.dicke"], ["fig2.agree.full-space"]),
+        (stronger_boson_pump, "phase-diagram", ["phase.fock"], ["phase.classical", "phase.cold"]),
     ],
 )
 def test_a_wrong_constant_turns_its_claims_red(plant, chapter, red, green, monkeypatch):
     plant(monkeypatch)
-    smaller = {"bath_sizes": [6], "last_time": 1.0} if chapter == "figure-2" else {}
-    found = verdicts(chapter, [*red, *green], monkeypatch, **smaller)
+    smaller = {"figure-2": {"bath_sizes": [6], "last_time": 1.0}, "phase-diagram": {"points": 10}}
+    found = verdicts(chapter, [*red, *green], monkeypatch, **smaller.get(chapter, {}))
     assert found == dict.fromkeys(red, False) | dict.fromkeys(green, True)
     assert os.environ[ledger.RECORD_ONLY] == "record"

@@ -142,12 +142,46 @@ def test_the_history_is_one_that_can_be_compared() -> None:
     from benchmarks import history
 
     entries = history.read(history.HISTORY)
-    assert entries and all(set(entry) == {"date", "machine", "ratios"} for entry in entries)
+    always, complete = {"date", "machine", "ratios"}, {"rows", "memory MB", "floor"}
+    assert entries and all(set(entry) in (always, always | complete) for entry in entries)
     assert [entry["date"] for entry in entries] == sorted(entry["date"] for entry in entries)
     assert any("/ symmetric" in name for name in entries[-1]["ratios"])
     measured = {"machine": {}, "ratios": {"a / symmetric": 12.345678}, "runs": []}
     assert history.entry(measured, "2026-01-01")["ratios"] == {"a / symmetric": 12.35}
+    assert set(history.entry(measured, "2026-01-01")) == always
+    row = {"task": "a", "seconds": 0.123456, "tolerance": None}
+    measured |= {"complete": True, "rows": [row], "memory MB": 7.0, "floor": {"80": {"products": 181}}}
+    kept = history.entry(measured, "2026-01-01")
+    assert kept["rows"] == [row | {"seconds": 0.123}] and kept["floor"] == {"80": {"products": 181}}
     assert history.slower(entries[-1], entries) == []
+
+
+def test_readme_and_the_book_say_what_was_measured() -> None:
+    from benchmarks import history, page
+
+    entry = page.latest(history.read(history.HISTORY))
+    for path, part in page.PARTS.items():
+        text = path.read_text(encoding="utf-8")
+        assert page.filled(text, part(entry)) == text, f"run `python -m benchmarks.page`: {path.name}"
+    assert page.digest(entry) in page.FIGURE.read_text(encoding="utf-8"), "run `python -m benchmarks.page`"
+
+
+def test_other_methods_stand_beside_ours_at_the_same_task() -> None:
+    from benchmarks import history, page
+
+    entry = page.latest(history.read(history.HISTORY))
+    others = [row["method"] for row in entry["rows"] if not page.ours(row)]
+    assert [row["method"] for row, _ in page.pairs(entry)] == others
+    for row, mine in page.pairs(entry):
+        assert (row["task"], row["size"]) == (mine["task"], mine["size"]) and page.ours(mine)
+        assert row["tolerance"] in (None, mine["tolerance"])
+        assert page.times(row, mine) == "–" or row["error"] is None or row["error"] < 100 * row["tolerance"]
+    said = " ".join(others)
+    for name in ("PIQS", "Dicke blocks", "mesolve", "steadystate", "cumulants"):
+        assert name in said
+    tasks = " ".join(row["task"] for row in entry["rows"])
+    for name in ("evolution", "stationary state, weakly damped", "correlation", "cavity", "sweep"):
+        assert name in tasks
 
 
 # --- before a commit ---

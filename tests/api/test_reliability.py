@@ -1,5 +1,6 @@
 """Inputs that once gave wrong numbers, no answer or a raw exception: the right value, or the sentence."""
 
+import dataclasses
 import math
 import time
 
@@ -10,6 +11,7 @@ from conftest import PAPER
 from random_models import around, levels, moments, spins
 
 from centralspin import (
+    PAULI,
     ArgumentError,
     BudgetError,
     CentralSpinModel,
@@ -18,6 +20,7 @@ from centralspin import (
     Moment,
     Sites,
     central_states,
+    collective_model,
     evolve,
     expand,
     steady_state,
@@ -405,3 +408,17 @@ def test_states_are_states(seed):
     assert np.linalg.eigvalsh(states).min() > -1e-8
     np.testing.assert_allclose(states[0], model.initial, atol=1e-12)
     np.testing.assert_allclose(central_states(model.replace(sites=parts[::-1]), times), states, atol=2e-8)
+
+
+@pytest.mark.parametrize("rate", [3.0, 10.0, 100.0])
+def test_strong_dephasing_of_the_bath_is_followed_to_rest(rate: float) -> None:
+    """Coordinates that decay at 4Γ_φ per quantum, far more quickly than anything oscillates."""
+    model = collective_model(CentralSpinModel.figure_2(N=math.inf))
+    (site,) = model.sites
+    model = model.replace(sites=[dataclasses.replace(site, jumps=[*site.jumps, math.sqrt(rate) * PAULI[2]])])
+    read = {"z": PAULI[2]}
+    rest = steady_state(model, read)["z"]
+    for cut in (None, 8, 12):
+        given = {} if cut is None else {"cut": cut}
+        found = evolve(model, [1.0, 20.0, 200.0], read, tolerance=1e-6, **given)["z"]
+        assert abs(found[-1] - rest) < 2e-6 and abs(found[0] - rest) > 1e-3

@@ -51,6 +51,7 @@ def random_parameters(chapter: str, seed: int) -> dict:
         "polarisations": [round(float(rng.uniform(0.1, 0.8)), 3)],
         "dephasing": round(float(rng.uniform(0.1, 1)), 3),
         "bath_sizes": SIZES.get(chapter),
+        "points": 16,
         "last_time": None if theorem else 2.5,
     }
     known, declared = (ledger.read_claims(BOOK.claims)[1][chapter][key] for key in ("parameters", "declared"))

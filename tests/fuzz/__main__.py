@@ -19,6 +19,8 @@ from .workers import Lost, Task, run
 VERDICTS = ("ok", "refused", "over budget", "wrong")
 #: A case may take so many times the seconds that one call of the library may: two or three calls, and the oracle.
 CALLS = 4.0
+#: So many violations of each campaign are also shown with as few terms as possible.
+SHRUNK = 3
 
 
 class Campaign:
@@ -39,6 +41,7 @@ class Campaign:
         self.names, self.budget, self.limit = names, budget, CALLS * budget
         self.counts, self.refusals = Counter[tuple[str, str]](), Counter[str]()
         self.late: list[str] = []
+        self.stopped = False
         self._started = time.monotonic()
         self._end = self._started + seconds
         self._cases = ((name, 10**6 * seed + k) for k in itertools.count() for name in names)
@@ -46,12 +49,16 @@ class Campaign:
 
     def run(self, jobs: int) -> None:
         """Run cases until the time is up, several at a time."""
-        for (function, arguments), found in run(self._following, jobs, self.limit):
+        for (function, arguments), found in run(self._following, jobs, self.limit, lambda: self.stopped):
             if function is smallest:
                 if isinstance(found, Case) and found.without:
                     print(found, flush=True)
             else:
                 self._count(*arguments[:2], found)
+
+    def stop(self, *_: object) -> None:
+        """Give up what is running, as the answer to a signal."""
+        self.stopped = True
 
     def _following(self) -> Task | None:
         if time.monotonic() >= self._end:
@@ -69,7 +76,8 @@ class Campaign:
             verdict = found.verdict
             if verdict == "wrong":
                 print(found, flush=True)
-                self._shrinking.append((smallest, (found, self.limit / 2, self.budget)))
+                if self.counts[name, verdict] < SHRUNK:
+                    self._shrinking.append((smallest, (found, self.limit / 2, self.budget)))
             elif verdict == "refused":
                 self.refusals[" ".join(found.why.split()[:9])] += 1
         self.counts[name, verdict] += 1
@@ -85,19 +93,10 @@ class Campaign:
             print(f"ended after {self.limit:g} s:", ", ".join(self.late))
         total, seconds = self.counts.total(), time.monotonic() - self._started
         of = {verdict: sum(self.counts[name, verdict] for name in self.names) for verdict in VERDICTS}
-        print(
-            f"{total} cases in {seconds:.0f} s ({total / seconds:.1f} a second): {of['refused']} refused, "
-            f"{of['over budget']} over budget, {of['wrong']} violations",
-            flush=True,
-        )
+        rest = f"{of['refused']} refused, {of['over budget']} over budget, {of['wrong']} violations"
+        begin = f"{'interrupted: ' if self.stopped else ''}{total} cases in {seconds:.0f} s"
+        print(f"{begin} ({total / seconds:.1f} a second): {rest}", flush=True)
         return of["wrong"]
-
-
-def interrupt(*_: object) -> None:
-    """End the campaign; the counts are still printed, undisturbed."""
-    for name in ("SIGINT", "SIGTERM"):
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 def main() -> int:
@@ -116,17 +115,14 @@ def main() -> int:
         found = smallest(case(arguments.only, arguments.case))
         print(f"{found.verdict}: {found}")
         return found.verdict == "wrong"
-    for name in ("SIGINT", "SIGTERM"):  # also where they were ignored, as in `make fuzz &`
-        signal.signal(getattr(signal, name), interrupt)
     names = [arguments.only] if arguments.only else list(CAMPAIGNS)
+    campaign = Campaign(names, arguments.seed, arguments.seconds, arguments.budget)
+    for name in ("SIGINT", "SIGTERM"):  # also where they were ignored, as in `make fuzz &`
+        signal.signal(getattr(signal, name), campaign.stop)
     print(f"{arguments.seconds:g} s, seed {arguments.seed}: {', '.join(names)}", flush=True)
-    campaign, code = Campaign(names, arguments.seed, arguments.seconds, arguments.budget), 0
-    try:
-        campaign.run(arguments.jobs)
-    except KeyboardInterrupt:
-        print("interrupted")
-        code = 130
-    return 1 if campaign.report() else code
+    campaign.run(arguments.jobs)
+    wrong = campaign.report()
+    return 1 if wrong else 130 if campaign.stopped else 0
 
 
 if __name__ == "__main__":

@@ -184,6 +184,9 @@ def levels_model(
     Few have interactions, which take ten times as long. A third conserves an excitation number.
     """
     conserving = bool(random.random() < 0.33)
+    fast = (
+        float(10 ** random.uniform(0, 1.2)) if random.random() < 0.25 else 1.0
+    )  # decay above all frequencies
 
     def some(d: int, hermitian: bool = False, up: int | None = None) -> np.ndarray:
         found = sparse(random, d, hermitian, least)
@@ -209,7 +212,7 @@ def levels_model(
             Sites(
                 count=count,
                 hamiltonian=some(d, True),
-                jumps=[some(d) for _ in range(random.integers(1, 4))],
+                jumps=[fast * some(d) for _ in range(random.integers(1, 4))],
                 couplings=[pair(central, d) for _ in range(random.integers(1, 3))],
                 interactions=[(some(d), some(d))] if random.random() < 0.15 else [],
                 initial=np.diag(random.dirichlet(np.ones(d))),

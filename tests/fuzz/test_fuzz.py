@@ -21,8 +21,8 @@ from .workers import Lost, run
 
 #: Which cases of each campaign are run; those left out take long.
 CASES = {
-    "small_in_time": range(18), "small_stationary": range(36), "spins_in_time": range(12),
-    "spins_stationary": range(24), "tolerance_is_met": range(5, 41), "units": range(18), "coefficients": range(16),
+    "small_in_time": range(16), "small_stationary": range(36), "spins_in_time": range(12),
+    "spins_stationary": range(24), "tolerance_is_met": range(6, 42), "units": range(18), "coefficients": range(16),
     "bad_input": range(300), "in_two_parts": range(16), "correlations": range(16),
 }  # fmt: skip
 
@@ -96,9 +96,7 @@ def test_an_interrupted_campaign_tells_what_it_has_counted() -> None:
         process.send_signal(signal.SIGINT)
         printed, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert re.search(
-        r"interrupted[\s\S]*\d+ cases in \d+ s .*: 0 refused, 0 over budget, 0 violations", printed
-    )
+    assert re.search(r"interrupted: \d+ cases in \d+ s .*: 0 refused, 0 over budget, 0 violations", printed)
 
 
 @pytest.mark.parametrize("part", ["methods", "theory"])

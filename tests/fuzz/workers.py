@@ -13,6 +13,8 @@ from typing import Any
 
 #: A function and its arguments, by position.
 Task = tuple[Callable[..., Any], tuple[Any, ...]]
+#: Seconds after which an interruption is noticed at the latest.
+PATIENCE = 0.3
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,9 @@ def _serve(pipe: Connection) -> None:
         pipe.send(function(*arguments))
 
 
-def run(following: Callable[[], Task | None], jobs: int, limit: float) -> Iterator[tuple[Task, Any]]:
+def run(
+    following: Callable[[], Task | None], jobs: int, limit: float, stopped: Callable[[], bool] = lambda: False
+) -> Iterator[tuple[Task, Any]]:
     """Run tasks until there are none, and yield each with its result, or with a `Lost`, as they end.
 
     Parameters
@@ -70,18 +74,21 @@ def run(following: Callable[[], Task | None], jobs: int, limit: float) -> Iterat
         How many tasks run at a time.
     limit : float
         Seconds that one task may take; then its process is ended, and another one takes its place.
+    stopped : callable
+        Whether to give up what is running; asked every `PATIENCE` seconds at least. An interruption sets what it
+        tells: raised as an exception it could be lost while a process is started.
     """
     workers = [Worker() for _ in range(jobs)]
     try:
-        while True:
+        while not stopped():
             for worker in workers:
                 if worker.task is None and (task := following()) is not None:
                     worker.give(task, limit)
             busy = [worker for worker in workers if worker.task is not None]
             if not busy:
                 return
-            patience = max(0.0, min(worker.end for worker in busy) - time.monotonic())
-            ready = wait([worker.pipe for worker in busy], patience)
+            left = max(0.0, min(worker.end for worker in busy) - time.monotonic())
+            ready = wait([worker.pipe for worker in busy], min(left, PATIENCE))
             for worker in busy:
                 if worker.pipe in ready:
                     found = worker.result()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.linalg import expm
 
 from centralspin import CentralSpinModel, evolve, expand, steady_state
+from centralspin.methods import mean_field
 from centralspin.problem.central_spin import PAULI
 from centralspin.theory.lemma_1 import average_deviation_norms, central_deviation_norms, deviation_norms
 
@@ -106,3 +107,12 @@ def test_mean_field_stays_wrong_at_z_one_half():
     exact = [steady_state(model.replace(N=N), ("tau_z",))["tau_z"] for N in (10**3, 10**7, math.inf)]
     assert np.ptp(exact) < 1e-3
     assert np.abs(late - exact[-1]).min() > 0.15
+
+
+@pytest.mark.parametrize("N", [10, 10**6, math.inf])
+def test_the_steps_to_the_stationary_state_grow_also_where_only_round_off_still_moves(N, monkeypatch):
+    """From 0.1 to 10¹² of the fastest time, each 1.5 times the last: ln(10¹³)/ln(1.5) = 74 of them."""
+    told = []
+    monkeypatch.setattr(mean_field, "tell", lambda *_: told.append(None))
+    steady_state(tilted(N), ("tau_z",), method="mean_field", tolerance=1e-9)
+    assert len(told) < 80

@@ -1,4 +1,7 @@
-"""Plant faults and list those that no test notices: `python -m tests.mutants [--where symmetric/cut.py:120]`."""
+"""Plant faults and list those that no test notices: `python -m tests.mutants [--where symmetric/cut.py:120]`.
+
+A campaign that was ended goes on where it was when it is started again.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,10 @@ def main() -> int:
     parser.add_argument(
         "--where", action="append", help="all faults of a file or a line instead: FILE[:LINE]"
     )
+    parser.add_argument(
+        "--only", action="append", help="choose in files whose names begin so, such as theory/"
+    )
+    parser.add_argument("--spare", action="append", help="do not choose in files whose names begin so")
     parser.add_argument("--list", action="store_true", help="only list the chosen faults")
     arguments = parser.parse_args()
     files = sources()
@@ -27,7 +34,13 @@ def main() -> int:
     if arguments.where:
         picked = [fault for found in files.values() for fault in found if named(fault, arguments.where)]
     else:
-        picked = chosen(files, LIBRARY, arguments.count, arguments.seed)
+        only, spare = tuple(arguments.only or [""]), tuple(arguments.spare or [])
+        among = {
+            name: found
+            for name, found in files.items()
+            if name.startswith(only) and not name.startswith(spare)
+        }
+        picked = chosen(among, LIBRARY, arguments.count, arguments.seed)
     if arguments.list:
         print(*picked, f"{len(picked)} of {sum(map(len, files.values()))} faults", sep="\n")
         return 0

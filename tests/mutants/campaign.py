@@ -88,7 +88,7 @@ def pytest(
     ]
     changed = {
         "PYTHONPATH": os.pathsep.join([str(source.parent), str(REPOSITORY)]), "PYTHONDONTWRITEBYTECODE": "1",
-        "OPENBLAS_NUM_THREADS": "1", "SIGHT_SOURCE": str(source), **environment,
+        "OPENBLAS_NUM_THREADS": "1", "SIGHT_SOURCE": str(source), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environment,
     }  # fmt: skip
     if "SIGHT_RECORD" in environment:
         command.remove("-x")

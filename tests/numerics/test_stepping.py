@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.linalg import expm
 from scipy.sparse import csr_matrix, eye_array
@@ -386,3 +386,35 @@ def test_driven_steps_of_a_rotation_in_a_turning_field():
     np.testing.assert_allclose(values[:, 2, 0], np.exp(-angle), atol=1e-10)
     np.testing.assert_array_equal(values[:, 2, 1], 0)
     np.testing.assert_allclose(last, values[-1], atol=1e-15)
+
+
+def spread_problem(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A generator whose rates of decay are up to 10⁵ times its frequencies, a vector and times."""
+    random = np.random.default_rng(seed)
+    n = int(random.integers(2, 30))
+    decay, frequency = 10 ** random.uniform(-1, 4), 10 ** random.uniform(-1, 2)
+    rates = decay * random.uniform(size=n) ** random.choice([1, 8])
+    A = frequency * random.normal(size=(n, n)) * (random.uniform(size=(n, n)) < 4 / n)
+    B = random.choice([0.0, 0.5]) * random.normal(size=(n, n)) * (random.uniform(size=(n, n)) < 2 / n)
+    L = A - A.T - np.diag(rates) + B
+    growth = max(float(np.linalg.eigvals(L).real.max()), 0.0)
+    last = min(10 ** random.uniform(-1, 1), 2 / max(growth, 1e-9))
+    return L, random.normal(size=n), np.sort(random.uniform(0, last, size=3))
+
+
+@example(8)
+@example(12)
+@example(49)
+@given(st.integers(0, 10**6))
+def test_decay_may_be_any_number_of_times_faster_than_oscillations(seed):
+    """The terms of the series start as small as exp(−μs), and rise, before they fall."""
+    L, v, times = spread_problem(seed)
+    exact = np.array([expm(L * t) @ v for t in times])
+    size = max(np.abs(v).max(), np.abs(exact).max())
+    one = csr_matrix(np.eye(len(v)))
+    found, _ = evolve_linear(csr_matrix(L), v[:, None], times, one, 1e-8)
+    assert np.abs(found[..., 0] - exact).max() <= 2e-8 * size
+    part = csr_matrix(0.3 * L)
+    driven, _ = evolve_driven(csr_matrix(0.7 * L), [(lambda t: 1.0, part)], v[:, None], times, one, 1e-8)
+    assert np.abs(driven[..., 0] - exact).max() <= 2e-8 * size
+    assert np.abs(propagate(csr_matrix(L), v, times, 1e-8) - exact).max() <= 2e-8 * size

@@ -198,12 +198,12 @@ def test_a_point_costs_little_beside_its_computation(tmp_path) -> None:
     """In seconds of this process, which other processes hardly change: below a twentieth of the 3 ms of a point."""
     axes = {"g0": np.linspace(1, 2, 40), "bath_pump": np.linspace(0.1, 0.3, 40)}
     spent = []
-    for store in (None, tmp_path / "store"):
+    for store in (tmp_path / "first", None, tmp_path / "store"):
         start = time.process_time()
         found = sweep(MODEL, axes, "one", by=lambda model: {"one": 1.0}, executor="serial", store=store)
         spent.append((time.process_time() - start) / found["one"].size)
         assert (found["one"] == 1).all()
-    assert max(spent) < 0.003 / 20
+    assert max(spent[1:]) < 0.003 / 20, "the first one imports what the others use"
 
 
 def test_two_dask_workers_and_a_store(tmp_path) -> None:

@@ -143,6 +143,32 @@ def test_correlations_and_spectra_leave_the_sector_and_come_back(whole, N: float
         np.testing.assert_allclose(run(), whole(run), atol=3e-7)
 
 
+def test_sets_hold_both_modes_of_what_an_operator_reads() -> None:
+    """Also where it is not Hermitian, and reads one of them."""
+    seed = next(k for k in range(20) if random_model(k, 3).sites[0].dimension == 3)
+    lower = np.zeros((3, 3))
+    lower[0, 2] = 1.0
+    read = (Moment(site=lower, power=2),)
+    solver = Solver(Task(dimensionless(random_model(seed, 3)), np.array([1.0]), read, 1e-8))
+    (needed,) = solver.shape.needed
+    assert needed.any() and (needed == needed[solver.frame.modes_adjoint]).all()
+
+
+@pytest.mark.parametrize("N", [3, math.inf])
+def test_a_bath_by_itself_emits(N: float) -> None:
+    """Nothing but what multiplies the state reaches its modes, and one of a pair alone."""
+    sites = Sites(count=N, hamiltonian=0.35 * Z, jumps=[SIGMA_MINUS, 0.5 * SIGMA_PLUS])
+    model = CollectiveModel(hamiltonian=X, jumps=[SIGMA_MINUS], sites=sites)
+    up, down = Moment(site=SIGMA_PLUS), Moment(site=SIGMA_MINUS)
+    excited, width, tau = 0.25 / 1.25, 1.25 / 2, np.array([0.0, 0.5, 2.0])
+    # ⟨S₊(τ)S₋(0)⟩/N: each site by itself, which turns at the frequency 0.7.
+    np.testing.assert_allclose(
+        correlation(model, tau, (None, up, down)), excited * np.exp((0.7j - width) * tau), atol=1e-7
+    )
+    light = spectrum(model, [0.7, 1.3], up, down)
+    np.testing.assert_allclose(light, 2 * excited * width / (width**2 + np.array([0.0, 0.6]) ** 2), atol=1e-6)
+
+
 def test_coefficients_of_the_expansion(whole) -> None:
     model = random_model(12, math.inf)
     read = {"n": observables(model)["n"]}

@@ -142,10 +142,11 @@ class DickeBlocks:
         A = csr_array(np.eye(self.levels) if moment.central is None else moment.central)
         blocks = []
         for index, d in enumerate(self.dimensions):
-            power = csr_array(eye_array(d // self.levels, dtype=complex))
+            power = X = csr_array(eye_array(d // self.levels, dtype=complex))
+            if moment.power:
+                X = self.N**-moment.scaling * self.total(pauli(moment.operators[0]), index)
             for _ in range(moment.power or 0):
-                X = self.total(pauli(moment.operators[0]), index)
-                power = power @ (self.N**-moment.scaling * X)
+                power = power @ X
             blocks.append(csr_array(kron(power, A)))
         return self.readout(blocks)
 

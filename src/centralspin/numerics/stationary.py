@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.sparse import bmat, coo_matrix, csc_matrix, csr_matrix, diags_array, eye_array
+from scipy.sparse import bmat, coo_matrix, csc_matrix, csr_matrix, eye_array
 from scipy.sparse.linalg import LinearOperator, MatrixRankWarning, onenormest, splu
 
 from ..errors import ConvergenceError
@@ -94,7 +94,8 @@ class StationarySolver:
         # is slow is not ill conditioned by that.
         largest = abs(bordered).max(axis=1).toarray().ravel()
         self._scale = 1 / np.where(largest > 0, largest, 1.0)
-        self._bordered = csr_matrix(diags_array(self._scale) @ bordered)
+        bordered.data *= np.repeat(self._scale, np.diff(bordered.indptr))
+        self._bordered = csr_matrix(bordered)
         data = data * self._scale[rows]
         self._lu: Any = None
         self._part: Any = None  # what is factorised of it instead, if anything

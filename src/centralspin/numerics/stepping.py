@@ -34,6 +34,8 @@ LOST = 10.0
 STEP_SHARE = 1e-3
 #: Length of a step in units of the inverse frequency: the first that is tried, and the longest.
 FIRST_STEP, LONGEST_STEP = 128.0, 192.0
+#: And the largest exponent that a step may have, for all its terms to be numbers.
+LARGEST_EXPONENT = 300.0
 #: Steps shorter by these factors are summed up beside, for the case that the longest loses too many digits; and by
 #: this one the next step is longer if it did not.
 SHORTER, LONGER = (1.0, 0.5, 0.25), 1.15
@@ -87,8 +89,10 @@ class Stepper:
 
     with Bessel functions J_k; :math:`Φ_k = i^k T_k((L - μ)/if)\, V`, so that everything stays real. Few terms beyond
     k = fs matter, a quarter of those of Taylor series. The formula is exact for any f: a poor one costs terms. What
-    decays makes the Φ_k grow, and :math:`e^{μs}` takes that away again; the digits this loses limit a step. All output
-    times inside a step are read from the same Φ_k, so that dense output costs nothing.
+    decays makes the Φ_k grow, and :math:`e^{μs}` takes that away again; the digits this loses limit a step. With ρf/2
+    the distance that decay rates have from μ, the Φ_k grow like :math:`(ρ/2 + \sqrt{1 + ρ^2/4})^k`, so that terms may
+    be tiny at first and rise up to that base times fs/2: nowhere before is the series at its end. All output times
+    inside a step are read from the same Φ_k, so that dense output costs nothing.
 
     Parameters
     ----------
@@ -125,6 +129,10 @@ class Stepper:
             double if mask is None or keep.all() else restricted(double, keep)
             for keep in (V if mask is None else mask)
         ]
+        decay = (L + L.conj().T) / 2 - self._mean * eye_array(len(diagonal), format="csr")
+        x = float(abs(decay).sum(axis=1).max()) / self._frequency
+        #: Terms fall from this many times the frequency times the step on.
+        self._rise = max((x + math.sqrt(1 + x**2)) / 2, 1.0)
         self._reach = FIRST_STEP  # length of the next step times the frequency
         self._read = np.empty(0)
 
@@ -140,7 +148,8 @@ class Stepper:
         read : sequence of int
             The entries of V that `at` will be asked for.
         """
-        count = max(math.ceil(longest * self._frequency / self._reach * (1 - 1e-12)), 1)  # of equal steps
+        rate_of_steps = max(self._frequency / self._reach, abs(self._mean) / LARGEST_EXPONENT)
+        count = max(math.ceil(longest * rate_of_steps * (1 - 1e-12)), 1)  # of equal steps
         lengths = longest / count * np.array(SHORTER)
         while (found := self._series(lengths, np.maximum(rate * lengths, floor), read)) is None:
             lengths = lengths * SHORTER[-1]
@@ -161,8 +170,9 @@ class Stepper:
         Returns the number of the longest that is accurate, V after it, and the entries `read` of all Φ_k, shape
         (k, c, entries); or None if none is.
         """
-        begins = self._frequency * lengths  # from these k on the Bessel functions fall
-        factors = np.exp(self._mean * lengths) * bessel(int(1.5 * begins[0]) + TERMS, begins)
+        arguments = self._frequency * lengths
+        begins = self._rise * arguments  # from these k on the terms fall
+        factors = np.exp(self._mean * lengths) * bessel(int(1.5 * begins[0]) + TERMS, arguments)
         factors[1:] *= 2
         axpy, largest = (blas.zaxpy, blas.izamax) if self.V.dtype == complex else (blas.daxpy, blas.idamax)
         good, entries = list(range(len(lengths))), []

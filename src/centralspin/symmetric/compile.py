@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from ..problem.general import Problem
@@ -16,14 +18,20 @@ from .state import Held
 SAME = 1e-9
 
 
-def compile_problem(problem: Problem, start: Held | None = None, whole: bool = False) -> Compiled:
+def compile_problem(
+    given: Problem, start: Held | None = None, whole: bool = False, stationary: bool = False
+) -> Compiled:
     """Write a problem as matrices, with modes chosen so that few of them are exchanged with a condensate, or as given.
 
-    What is conserved is looked for unless the `whole` space is wanted, and then the modes have a charge.
+    What is conserved is looked for unless the `whole` space is wanted, and then the modes have a charge. Where
+    `stationary` the sites are at rest.
     """
+    problem = given.stationary() if stationary else given
     dark = len(problem.classes) > 1 and all(c.count >= dark_modes.SMALLEST_CLASS for c in problem.classes)
     charges = None if whole or dark else conserved(problem)
     charged = bool(charges) if start is None else start.pairs is not None
+    if start is None and not charged and all(c.dimension == 2 for c in problem.classes):
+        return as_written(given, stationary)  # there is nothing to choose
     compiled = Compiled(problem, charged)
     for index, site in enumerate(compiled.sites):
         if start is None:
@@ -84,3 +92,9 @@ def framed(compiled: Compiled, charges: Charges | None) -> tuple[Charges | None,
         np.concatenate(adjoint),
     )  # fmt: skip
     return charges[good], frame
+
+
+@functools.lru_cache(maxsize=4)
+def as_written(problem: Problem, stationary: bool) -> Compiled:
+    """A problem, or that with its sites at rest, as matrices in the basis of `OperatorBasis`; not to be changed."""
+    return Compiled(problem.stationary() if stationary else problem)

@@ -73,7 +73,10 @@ def pattern(site: Site, scaling: float, at_limit: bool, before: np.ndarray | Non
     reached, direct = reach(local, exchanged, pairs, exchange, at_limit)
     rates = np.abs(parts).max(axis=0)[1:, 1:]
     weights = weigh(reached, direct, rates, site.count)
-    weights[site.pairs] = weights[site.pairs].min(axis=1, keepdims=True)  # which round-off might tell apart
+    # What multiplies a state may reach one mode of a pair alone, and round-off might tell their weights apart.
+    of_pairs = weights[site.pairs].astype(float)
+    least = np.where(of_pairs > 0, of_pairs, np.inf).min(axis=1, keepdims=True, initial=np.inf)
+    weights[site.pairs] = np.where(np.isfinite(least), least, 0)
     return Pattern(local, coupled, weights)
 
 

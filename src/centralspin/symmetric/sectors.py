@@ -118,6 +118,7 @@ class Unknowns:
         n = np.repeat(np.arange(len(occupations)), counts)
         a = np.nonzero(allowed[self._kind])[1]
         adjoint = find(occupations[:, frame.modes_adjoint])
+        assert (adjoint >= 0).all(), "the set has no occupations without their adjoint"
         partner = self.place(adjoint[n], frame.central_adjoint[a])
         here = np.arange(len(n))
         self._n, self._a = n, a

@@ -53,8 +53,8 @@ class Setup:
     ) -> None:
         self.task, self.orders, self.cut, self.share = task, tuple(orders), 0, 1.0
         start: Held | None = task.start
-        problem = task.problem if task.times is not None else task.problem.stationary()
-        self.compiled = compile_problem(problem, start, whole)
+        self.compiled = compile_problem(task.problem, start, whole, task.times is None)
+        problem = self.compiled.problem
         self.charges, self.frame = self.compiled.charges, self.compiled.frame
         self.references = self.compiled.references()
         at_limit = problem.size == math.inf and self.orders == (None,)
@@ -117,6 +117,8 @@ class Setup:
         used = self.readout.occupations[read]
         ends = np.cumsum([0, *(len(p.weights) for p in self.patterns)])
         modes = used.any(axis=0)
+        if self.frame is not None:  # an operator that is not Hermitian reads one mode of a pair
+            modes = modes | modes[self.frame.modes_adjoint]
         return [modes[a:b] for a, b in itertools.pairwise(ends)], int(used.sum(axis=1).max(initial=0))
 
     def generator(self, occupations: np.ndarray) -> Any:

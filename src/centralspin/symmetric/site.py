@@ -103,12 +103,14 @@ class Equation:
         self.exchange = basis.commutator(local)
         #: Such pairs of the mean field of collective jumps.
         self.feedback = np.zeros((0, 2, basis.size, basis.size))
+        self._rest: np.ndarray | None = None
         self.start = None if site.initial is None else basis.coordinates(site.initial).real[1:]
 
     def transform(self, mix: np.ndarray) -> None:
         """Take e_j = Σ_i e_i mix[i, j] from now on."""
         to, back = change_of_basis(mix)
         self.parts.transform(to, back)
+        self._rest = None
         self.interactions = to @ self.interactions @ back
         self.exchange = to @ self.exchange @ back
         self.feedback = to @ self.feedback @ back
@@ -128,6 +130,8 @@ class Equation:
 
     def stationary(self) -> np.ndarray:
         """Bloch vector of the unique stationary state, or raise if there is none."""
+        if self._rest is not None:
+            return self._rest
         kernel = null_space(self.parts.at(0.0), rcond=NULL)
         if kernel.shape[1] != 1:
             raise ArgumentError(
@@ -135,7 +139,8 @@ class Equation:
                 "give every site one stationary state where it is needed (all local rates are zero?)",
                 f"giving {kernel.shape[1]} of them",
             )
-        return np.asarray(kernel[1:, 0] / kernel[0, 0])
+        self._rest = np.asarray(kernel[1:, 0] / kernel[0, 0])
+        return self._rest
 
     def initial(self) -> np.ndarray:
         """Initial Bloch vector r(0)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,12 +14,13 @@ from ..numerics.stepping import DEGREE
 from ..problem.general import Problem, Task
 from ..problem.moments import Moment, Reading
 from . import jumps
+from .compile import as_written
 from .cut import FIRST_CUT, Converged, Outcome, converge
 from .evolution import Evolution
 from .rest import Rest
 from .settling import columns
 from .setup import INTEGRATION
-from .site import NOTHING, Compiled
+from .site import NOTHING
 from .state import Held
 
 ABOUT = "reference"
@@ -150,12 +150,6 @@ def at_cut(held: Held, cut: int) -> Held:
     made = made if held.product is None else made.multiplied(held.product)
     held.better[:] = [made]
     return made
-
-
-@functools.lru_cache(maxsize=4)
-def as_written(problem: Problem, stationary: bool) -> Compiled:
-    """A problem, or that with its sites at rest, as matrices in the basis of `OperatorBasis`; not to be changed."""
-    return Compiled(problem.stationary() if stationary else problem)
 
 
 def shift(problem: Problem, times: np.ndarray | None, orders: Sequence[int | None], t_stops: Any = ()) -> Any:
