@@ -44,6 +44,12 @@ def test_three_bath_spins_are_exact_at_order_four_and_not_at_order_three():
     assert largest_difference(full, three) > 1e-2
 
 
+def test_the_order_is_two_unless_said_otherwise():
+    model = PAPER.replace(N=10)
+    given, one, two = (evolve(model, TIMES, CENTRAL, method="cumulants", order=o) for o in (None, 1, 2))
+    assert largest_difference(given, two) == 0 < largest_difference(given, one)
+
+
 @given(models(sizes=(1, 5, 1000)), blochs(), blochs())
 def test_order_one_is_mean_field(model, central, bath):
     arguments = {"central_state": central, "bath_bloch": bath}

@@ -54,6 +54,14 @@ def test_what_each_method_refuses():
         refused(method, around(random, frozen), TIMES, [Z], "stationary")
 
 
+@pytest.mark.parametrize("method", ["mean_field", "spin_boson", "cumulants", "symmetric"])
+def test_a_sum_has_a_limit_from_its_fluctuations_on(method):
+    model = CentralSpinModel.figure_2(math.inf)
+    evolve(model, TIMES, {"a": Moment(site=LOWER, scaling=0.5)}, method=method)
+    with pytest.raises(ArgumentError, match="`scaling` must be at least 0.5"):
+        evolve(model, TIMES, {"a": Moment(site=LOWER, scaling=0.49)}, method=method)
+
+
 def test_a_jump_that_is_nothing_changes_nothing():
     random = np.random.default_rng(0)
     model = around(random, spins(random, 2))
