@@ -58,7 +58,7 @@ def test_what_each_method_refuses():
 def test_a_sum_has_a_limit_from_its_fluctuations_on(method):
     model = CentralSpinModel.figure_2(math.inf)
     evolve(model, TIMES, {"a": Moment(site=LOWER, scaling=0.5)}, method=method)
-    with pytest.raises(ArgumentError, match="`scaling` must be at least 0.5"):
+    with pytest.raises(ArgumentError, match=r"`scaling` must be at least 0\.5"):
         evolve(model, TIMES, {"a": Moment(site=LOWER, scaling=0.49)}, method=method)
 
 
