@@ -121,6 +121,7 @@ def coupling_one_percent_off(monkeypatch):
             ["fig2.agree.fock-space"],
         ),
         (transfers_one_percent_off, "figure-2", ["fig2.agree.dicke"], ["fig2.agree.full-space"]),
+        (undepleted_condensate, "cavity", ["cavity.full-space", "cavity.piqs"], ["cavity.amplifier"]),
         (stronger_boson_pump, "phase-diagram", ["phase.fock"], ["phase.classical", "phase.cold"]),
     ],
 )
