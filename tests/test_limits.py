@@ -6,7 +6,7 @@ import pytest
 from fuzz import calls
 
 from centralspin import ArgumentError, CentralSpinModel
-from centralspin.theory import proposition_1
+from centralspin.theory import proposition_1, series_bound
 
 #: A callable, one of its arguments, the first value beyond the limit, and what the refusal names.
 BEYOND = [
@@ -64,3 +64,13 @@ def test_what_is_at_a_limit_is_answered(monkeypatch):
         proposition_1.sectors(eight)
     with pytest.raises(ArgumentError, match="`N` must be at most 7 for a sum"):
         proposition_1.sector_average(eight, lambda j, n: 1.0 + 0 * n)
+
+
+def test_the_series_is_bounded_up_to_the_exponent_that_overflows(monkeypatch):
+    model, one = CentralSpinModel.figure_2(), (0, 0, 0, 0)
+    exponent = series_bound._norms(model)[1]  # C t at t = 1
+    monkeypatch.setattr(series_bound, "LARGEST_EXPONENT", exponent)
+    assert series_bound.series_bound(model, one, one, one, [1.0])[0] > 0
+    monkeypatch.setattr(series_bound, "LARGEST_EXPONENT", exponent * (1 - 1e-9))
+    with pytest.raises(ArgumentError, match="`times` must be at most 1, where"):
+        series_bound.series_bound(model, one, one, one, [1.0])
