@@ -169,6 +169,14 @@ def test_a_bath_by_itself_emits(N: float) -> None:
     np.testing.assert_allclose(light, 2 * excited * width / (width**2 + np.array([0.0, 0.6]) ** 2), atol=1e-6)
 
 
+def test_what_has_a_charge_leaves_nothing_behind() -> None:
+    """A correlation over so long a time that its end is read from what does not change any more."""
+    model = random_model(11, 3)
+    a = ladder(model.dimension)
+    found = correlation(model, [0.0, 1.0, 1e5], (None, a.T, a), tolerance=1e-7)
+    assert abs(found[1]) > 1e-3 > 1e-7 > abs(found[2])
+
+
 def test_coefficients_of_the_expansion(whole) -> None:
     model = random_model(12, math.inf)
     read = {"n": observables(model)["n"]}

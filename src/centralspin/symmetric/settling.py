@@ -50,18 +50,19 @@ class Settling:
         for column, keep in zip(V, self._keep.T, strict=True):
             if keep.tobytes() not in solved:
                 index = np.flatnonzero(keep & self._generator.unknowns.neutral)
-                blocks = self._generator.blocks()
-                guess = column[index] / column[0] if column[0] else None
-                try:
-                    solver = StationarySolver(
-                        self._L[index][:, index], np.eye(1, len(index))[0], 1e-3 * self._tolerance,
-                        blocks=None if blocks is None else blocks[index],
-                        readout=self._rows[:, index],
-                    )  # fmt: skip
-                    rest = np.zeros(len(keep))
-                    rest[index] = solver.stationary(guess)
-                except ConvergenceError:
-                    return None
+                rest = np.zeros(len(keep))
+                if len(index):  # of what has a charge nothing is left
+                    blocks = self._generator.blocks()
+                    guess = column[index] / column[0] if column[0] else None
+                    try:
+                        solver = StationarySolver(
+                            self._L[index][:, index], np.eye(1, len(index))[0], 1e-3 * self._tolerance,
+                            blocks=None if blocks is None else blocks[index],
+                            readout=self._rows[:, index],
+                        )  # fmt: skip
+                        rest[index] = solver.stationary(guess)
+                    except ConvergenceError:
+                        return None
                 solved[keep.tobytes()] = rest
             found.append(column[0] * solved[keep.tobytes()])
         return np.array(found)
