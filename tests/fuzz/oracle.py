@@ -215,12 +215,18 @@ def correlation(model: Any, before: float, delay: float, operators: Any) -> tupl
     return complex(one @ multiplied(whole, B, v, "left")), size
 
 
+def single(model: Any, site: Any) -> Any:
+    """A model of one site with its own Hamiltonian and jumps, and nothing else."""
+    one = type(site)(count=1, hamiltonian=site.hamiltonian, jumps=site.jumps)
+    return type(model)(hamiltonian=np.zeros((1, 1)), sites=[one])
+
+
 def gap(model: Any) -> float:
     """The second smallest singular value of the Lindbladian on permutation-invariant operators, by the largest."""
     whole = Whole(model)
     basis = whole.symmetric()
     values = svd(basis.T @ (whole.L @ basis), compute_uv=False)
-    return float(values[-2] / values[0]) if len(values) > 1 else 1.0
+    return float(values[-2] / max(values[0], 1e-300)) if len(values) > 1 else 1.0  # 0 where nothing moves
 
 
 def stationary(model: Any, wanted: Any) -> tuple[dict[str, complex], float]:
@@ -232,10 +238,7 @@ def stationary(model: Any, wanted: Any) -> tuple[dict[str, complex], float]:
     v = v / np.trace(v.reshape(whole.D, whole.D))
     references = {}
     for c, s in enumerate(model.sites):
-        single = type(model)(
-            hamiltonian=np.zeros((1, 1)), sites=[type(s)(count=1, hamiltonian=s.hamiltonian, jumps=s.jumps)]
-        )
-        alone_ = Whole(single)
+        alone_ = Whole(single(model, s))
         r = svd(alone_.L.toarray())[2][-1].conj().reshape(alone_.D, alone_.D, order="F")
         references[c] = r / np.trace(r)
     return {n: whole.read(v, m, references) for n, m in wanted.items()}, (
