@@ -11,6 +11,7 @@ from centralspin import ConvergenceError, liouvillian
 from centralspin.numerics import stationary
 from centralspin.numerics.null_space import DENSE, null_vector
 from centralspin.numerics.stationary import NotUniqueError, PartSolver, StationarySolver
+from centralspin.numerics.stepping import propagate
 
 
 def markov(seed, n=8, slow=()):
@@ -204,3 +205,21 @@ def test_blocks_that_do_not_know_of_each_other_are_factorised(monkeypatch):
     np.testing.assert_allclose(solver.stationary(), np.r_[exact(one), np.zeros(8)], atol=1e-12)
     v = np.random.default_rng(3).normal(size=16)
     np.testing.assert_allclose(solver.solve(L @ v, v[:8].sum()), v, atol=1e-9)
+
+
+def test_a_search_by_the_exponential_can_be_stopped_at_every_step(monkeypatch):
+    """Also inside one application of the exponential, which may take many steps."""
+    monkeypatch.setattr(stationary, "DIRECT", 0)
+    monkeypatch.setattr(stationary, "DIRECT_PER_RADIAN", 0)
+    monkeypatch.setattr(stationary, "DIRECT_AT_MOST", 0)
+    calls = []
+    L = csr_matrix(50 * markov(2))
+    solver = StationarySolver(L, np.ones(8), 1e-10, slowest=1e-2, progress=lambda *_: calls.append(1))
+    solver.stationary()
+    applications = len(calls)
+    monkeypatch.setattr(
+        stationary, "propagate", lambda L, v, times, tolerance, told=None: propagate(L, v, times, tolerance)
+    )
+    calls.clear()
+    StationarySolver(L, np.ones(8), 1e-10, slowest=1e-2, progress=lambda *_: calls.append(1)).stationary()
+    assert applications > 2 * len(calls)

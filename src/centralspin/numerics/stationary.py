@@ -203,16 +203,16 @@ class StationarySolver:
         w = np.zeros(n)
         w[self._row] = 1 / t[self._row]
         accuracy = max(self._tolerance * 1e-2, 1e-13)
+        told = self._told("stationary state")
         self._evolving()
 
         def operator(x: np.ndarray) -> np.ndarray:
-            return np.asarray(x - propagate(self._L, x, [self._time], accuracy)[0] + w * (t @ x))
+            return np.asarray(x - propagate(self._L, x, [self._time], accuracy, told)[0] + w * (t @ x))
 
         right = trace * w
         if np.any(source):  # −∫ e^{Lu} s du from ẏ = L y + s
             extended = csr_matrix(bmat([[self._L, csr_matrix(source[:, None])], [None, csr_matrix((1, 1))]]))
-            right = right - propagate(extended, np.r_[np.zeros(n), 1.0], [self._time], accuracy)[0][:n]
-        told = self._told("stationary state")
+            right = right - propagate(extended, np.r_[np.zeros(n), 1.0], [self._time], accuracy, told)[0][:n]
         most, cycles = EXPONENTIAL
         missing = right - operator(v)
         residual = float(np.linalg.norm(missing))

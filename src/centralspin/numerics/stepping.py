@@ -151,7 +151,7 @@ class Stepper:
         rate_of_steps = max(self._frequency / self._reach, abs(self._mean) / LARGEST_EXPONENT)
         count = max(math.ceil(longest * rate_of_steps * (1 - 1e-12)), 1)  # of equal steps
         lengths = longest / count * np.array(SHORTER)
-        while (found := self._series(lengths, np.maximum(rate * lengths, floor), read)) is None:
+        while (found := self._tried(lengths, np.maximum(rate * lengths, floor), read)) is None:
             lengths = lengths * SHORTER[-1]
             if self.time + lengths[0] <= self.time or not np.isfinite(self.V).all():
                 raise RoundOffError(f"The time step at t = {self.time:g} fell below round-off.")
@@ -163,6 +163,10 @@ class Stepper:
         elif count > 1:
             self._reach = min(LONGER * self._reach, LONGEST_STEP)
         return length
+
+    def _tried(self, lengths: np.ndarray, targets: np.ndarray, read: Any) -> Any:
+        with np.errstate(over="ignore", invalid="ignore"):  # too long a step, which is not taken
+            return self._series(lengths, targets, read)
 
     def _series(self, lengths: np.ndarray, targets: np.ndarray, read: Any) -> Any:
         """Sum the series for steps of several lengths, the longest first, to the errors `targets`.
@@ -607,7 +611,13 @@ def evolve_driven(
     return values.reshape(shape), stepper.V.T.reshape(V.shape)
 
 
-def propagate(L: Any, v: np.ndarray, times: Sequence[float] | np.ndarray, tolerance: float) -> np.ndarray:
+def propagate(
+    L: Any,
+    v: np.ndarray,
+    times: Sequence[float] | np.ndarray,
+    tolerance: float,
+    told: Callable[[], None] | None = None,
+) -> np.ndarray:
     """Return the states exp(L t) v at a few increasing times, shape (times, n).
 
     Parameters
@@ -620,6 +630,8 @@ def propagate(L: Any, v: np.ndarray, times: Sequence[float] | np.ndarray, tolera
         Increasing times ≥ 0.
     tolerance : float
         Error relative to the largest entry of v, or of a state it becomes, for the whole run.
+    told : callable, optional
+        Called before every step; it may stop the run.
     """
     stepper = Stepper(L, v[None])
     size = max(float(np.abs(v).max(initial=0)), 1e-300)
@@ -627,6 +639,8 @@ def propagate(L: Any, v: np.ndarray, times: Sequence[float] | np.ndarray, tolera
     states = []
     for time in times:
         while stepper.time < time:
+            if told is not None:
+                told()
             size = max(size, float(np.abs(stepper.V).max()))
             stepper.advance(time - stepper.time, part * size, 4 * EPSILON * size)
             if stepper.time >= time * (1 - 1e-15):
