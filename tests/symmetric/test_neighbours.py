@@ -1,11 +1,14 @@
 """Do problems of one shape share what they have in common, and only that?"""
 
+import math
+
 import numpy as np
 import pytest
 from conftest import PAPER
 
-from centralspin import ConvergenceError, steady_state
+from centralspin import ConvergenceError, evolve, steady_state
 from centralspin.symmetric import neighbours, space
+from centralspin.symmetric.cut import Shape
 from centralspin.symmetric.neighbours import Neighbours, starting_from
 
 MODEL = PAPER.replace(N=20)
@@ -32,10 +35,53 @@ def test_states_nearby_need_few_factorisations_and_are_as_accurate(factorised) -
     assert min(factorised) > neighbours.LEAST and len(factorised) == known.made
     assert known.used >= 3 * known.made > 0, "most are found with a factorisation from before"
     for g0, state in zip(couplings, found, strict=True):
-        single = steady_state(MODEL.replace(g0=g0), NAMES, tolerance=1e-6)
-        assert state.details == single.details or state.details["cut"] == single.details["cut"]
+        single = steady_state(MODEL.replace(g0=g0), NAMES, tolerance=1e-6, cut=state.details["cut"])
         for name in NAMES:
             assert abs(state[name] - single[name]) < 1e-9
+
+
+@pytest.fixture
+def cuts(monkeypatch):
+    """The cuts that are tried."""
+    found, sets = [], Shape.sets
+    monkeypatch.setattr(Shape, "sets", lambda self, cut: (found.append(cut), sets(self, cut))[1])
+    return found
+
+
+def test_the_cut_is_sought_where_it_was_found_for_a_problem_nearby(cuts) -> None:
+    times = [1.0, 3.0]
+    with starting_from(Neighbours()):
+        first = evolve(MODEL.replace(g0=2.0), times, NAMES)
+        assert len(cuts) > 1
+        cuts.clear()
+        second = evolve(MODEL.replace(g0=2.02), times, NAMES)
+        assert cuts == [second.details["cut"]] and abs(cuts[0] - first.details["cut"]) <= 2
+        cuts.clear()
+        evolve(MODEL.replace(g0=2.02), times, NAMES, tolerance=1e-4)  # is asked for the first time
+        assert len(cuts) > 1 or cuts[0] < first.details["cut"]
+
+
+@pytest.mark.parametrize("size", [30, math.inf])
+@pytest.mark.parametrize("solve", [steady_state, lambda *a, **b: evolve(a[0], [2.0], *a[1:], **b)])
+def test_what_was_found_nearby_does_no_harm_where_the_next_problem_is_another_one(size, solve) -> None:
+    """Couplings and temperatures that jump up and down: every error is below the tolerance, and cuts fall again."""
+    used = []
+    with starting_from(Neighbours()):
+        for g0, pump in (
+            (0.2, 0.02),
+            (6.0, 0.6),
+            (0.2, 0.02),
+            (0.3, 0.02),
+            (3.0, 0.7),
+            (0.1, 0.0),
+            (0.1, 0.0),
+        ):
+            model = PAPER.replace(N=size, g0=g0, bath_pump=pump)
+            found, right = solve(model, NAMES, tolerance=1e-6), solve(model, NAMES, tolerance=1e-10)
+            for name in NAMES:
+                assert np.abs(found[name] - right[name]).max() < 1e-6 * max(1.0, np.abs(right[name]).max())
+            used.append(found.details["cut"])
+    assert used[1] > used[0] and used[-1] < used[1]
 
 
 def test_a_jump_of_the_parameters_costs_a_factorisation_and_no_accuracy(factorised) -> None:
@@ -61,17 +107,10 @@ def test_a_state_that_is_not_unique_is_refused_after_one_that_is() -> None:
     known = Neighbours()
     with starting_from(known):
         steady_state(MODEL.replace(g0=2.0), NAMES, tolerance=1e-6)
-        with pytest.raises(ConvergenceError, match="not unique"):
-            steady_state(degenerate, NAMES, tolerance=1e-6)
-
-
-def test_bordered_matrix_is_that_of_its_definition() -> None:
-    from scipy.sparse import csr_matrix
-
-    L = csr_matrix(np.array([[0.0, 2.0, 0.0], [0.0, -4.0, 1.0], [0.5, 0.0, 0.0]]))
-    A, scale = neighbours.bordered(L)
-    np.testing.assert_array_equal(A.toarray(), [[1, 0, 0], [0, -1, 0.25], [1, 0, 0]])
-    np.testing.assert_array_equal(scale, [1, 0.25, 2])
+        for _ in range(2):
+            with pytest.raises(ConvergenceError, match="not unique"):
+                steady_state(degenerate, NAMES, tolerance=1e-6)
+        steady_state(MODEL.replace(g0=2.0), NAMES, tolerance=1e-6)
 
 
 def test_spaces_of_one_shape_are_shared_and_no_others() -> None:

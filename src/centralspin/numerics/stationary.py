@@ -70,48 +70,39 @@ class StationarySolver:
     slowest : float
         A rate about as small as the slowest that matters.
     readout : sparse matrix, shape (m, n), optional
-        What is read of the solution. If it is given, errors are judged by what reaches it; and up to `DIRECT` unknowns
-        it is established that the solution is unique, by the condition of the factorised matrix.
+        What is read of the solution. If it is given, errors are judged by what reaches it.
+    unique : bool
+        Whether up to `DIRECT` unknowns it is known that the solution is unique. Otherwise that is established, if there
+        is a readout, by the condition of the factorised matrix.
     progress : callable, optional
         Told which fraction is done.
     """
 
     def __init__(
         self, L: Any, trace: np.ndarray, tolerance: float, *, blocks: np.ndarray | None = None,
-        slowest: float = 1.0, readout: Any = None, progress: Any = None,
+        slowest: float = 1.0, readout: Any = None, unique: bool = False, progress: Any = None,
     ) -> None:  # fmt: skip
         self._L, self._trace, self._tolerance, self._progress = csr_matrix(L), trace, tolerance, progress
         self._slowest, self._time = slowest, 0.0
         n = L.shape[0]
-        self._row = int(np.flatnonzero(trace)[0])
-        coo = self._L.tocoo()
-        keep = coo.row != self._row
-        columns = np.flatnonzero(trace)
-        data = np.r_[coo.data[keep], trace[columns]]
-        rows, cols = np.r_[coo.row[keep], np.full(len(columns), self._row)], np.r_[coo.col[keep], columns]
-        bordered = coo_matrix((data, (rows, cols)), shape=L.shape).tocsr()
-        # Rows of very different size, such as a slow bath beside a fast central system, are made equally large: what
-        # is slow is not ill conditioned by that.
-        largest = abs(bordered).max(axis=1).toarray().ravel()
-        self._scale = 1 / np.where(largest > 0, largest, 1.0)
-        bordered.data *= np.repeat(self._scale, np.diff(bordered.indptr))
-        self._bordered = csr_matrix(bordered)
-        data = data * self._scale[rows]
+        self._bordered, self._scale, self._row = bordered(self._L, trace)
         self._lu: Any = None
         self._part: Any = None  # what is factorised of it instead, if anything
         self._readout = readout
         if n <= DIRECT:
             self._lu = factorise(self._bordered)
-            if readout is not None:
+            if readout is not None and not unique:
                 self._establish()
         elif n <= min(DIRECT_AT_MOST, DIRECT_PER_RADIAN * self._evolving()):
             self._lu = factorise(self._bordered)
         elif n <= BLOCKS and blocks is not None and (blocks != blocks[0]).any():
-            inside = blocks[rows] == blocks[cols]
+            entries = self._bordered.tocoo()
+            inside = blocks[entries.row] == blocks[entries.col]
             if inside.all():  # the blocks do not know of each other, and each of them is small
                 self._lu = factorise(self._bordered)
             else:
-                self._part = coo_matrix((data[inside], (rows[inside], cols[inside])), shape=L.shape)
+                place = entries.row[inside], entries.col[inside]
+                self._part = coo_matrix((entries.data[inside], place), shape=L.shape)
 
     def _evolving(self) -> float:
         """Choose the time τ, and return it in units of the fastest oscillation."""
@@ -281,6 +272,26 @@ class StationarySolver:
                 self._progress(0.5, what)
 
         return callback
+
+
+def bordered(L: csr_matrix, trace: np.ndarray) -> tuple[csr_matrix, np.ndarray, int]:
+    """L with the trace for one of its rows, every row divided by its largest entry; by what they are multiplied; which.
+
+    Rows of very different size, such as a slow bath beside a fast central system, become equally large: what is slow is
+    not ill conditioned by that.
+    """
+    columns = np.flatnonzero(trace)
+    row = int(columns[0])
+    before, after = slice(None, L.indptr[row]), slice(L.indptr[row + 1], None)
+    data = np.r_[L.data[before], trace[columns], L.data[after]]
+    indices = np.r_[L.indices[before], columns, L.indices[after]]
+    indptr = L.indptr.copy()
+    indptr[row + 1 :] += len(columns) - (L.indptr[row + 1] - L.indptr[row])
+    counts = np.diff(indptr)
+    largest = np.zeros(len(counts))
+    largest[counts > 0] = np.maximum.reduceat(np.abs(data), indptr[:-1][counts > 0])
+    scale = 1 / np.where(largest > 0, largest, 1.0)
+    return csr_matrix((data * np.repeat(scale, counts), indices, indptr), shape=L.shape), scale, row
 
 
 class PartSolver:

@@ -159,12 +159,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Converged:
-    """The outcome that met the tolerance, its cut, its estimated error, and whether nothing was left out."""
+    """The outcome that met the tolerance, its cut, its error, whether nothing was left out, and all cuts and errors."""
 
     outcome: Outcome
     cut: int
     error: float
     complete: bool
+    history: list[tuple[int, float]]
 
 
 def converge(
@@ -176,6 +177,7 @@ def converge(
     fixed: int | None,
     memory: Callable[[int], float],
     memory_budget: float,
+    before: Sequence[tuple[int, float]] = (),
 ) -> Converged:
     """Run at growing cuts until the estimated error meets the tolerance.
 
@@ -196,8 +198,11 @@ def converge(
         From a cut to the bytes a run takes.
     memory_budget : float
         Bytes.
+    before : sequence of (int, float), optional
+        Cuts, in rising order, and errors there, as a problem nearby had them: the search begins where its ended.
     """
-    cut = first if fixed is None else fixed
+    begin = max(first, beginning(before, share * tolerance)) if before else first
+    cut = begin if fixed is None else fixed
     history: list[tuple[int, float]] = []
     failures = 0
     while True:
@@ -217,6 +222,9 @@ def converge(
             outcome = run(cut, outer, inner)
             complete = complete and outcome.difference == 0  # an initial state may be known at some cut only
         except (NotUniqueError, RoundOffError) as problem:  # perhaps by accident of a cut that is too small
+            if cut == begin > first and fixed is None and not history:  # what was nearby does not help here
+                cut, begin, before = first, first, ()
+                continue
             failures += 1
             degenerate = (
                 isinstance(problem, NotUniqueError) and not history and cut > LARGEST_ACCIDENT * first
@@ -226,13 +234,14 @@ def converge(
             cut = cut * 2 if not history else math.ceil(cut * GROWTH[1])
             continue
         difference = outcome.difference if math.isfinite(outcome.difference) else math.inf
-        error = difference * lag(history, cut, difference)
+        nearby = [known for known in before if known[0] < (history[0][0] if history else cut)]
+        error = difference * lag([*nearby, *history], cut, difference)
         if fixed is not None and fixed < first and not complete:
             further = max(cut, ALWAYS) + FURTHER
             if memory(further) <= memory_budget:
                 error = max(error, _seen_from(run(further, *shape.sets(further)), outcome))
         if complete or error <= share * tolerance or fixed is not None:
-            return Converged(outcome, cut, error, complete)
+            return Converged(outcome, cut, error, complete, [*nearby, *history, (cut, error)])
         history.append((cut, error))
         cut = following(history, share * tolerance)
 
@@ -256,6 +265,14 @@ def slope(history: Sequence[tuple[int, float]]) -> float:
         return FIRST_SLOPE
     (k1, e1), (k2, e2) = known[0], known[-1]
     return max(math.log(e1 / e2) / (k2 - k1), LEAST_SLOPE)
+
+
+def beginning(before: Sequence[tuple[int, float]], tolerance: float) -> int:
+    """The cut to begin with after a problem nearby: its last one, or half way down to where that tells to be enough."""
+    cut, error = before[-1]
+    if not 0 < error < AIM * tolerance:
+        return cut
+    return cut - int(math.log(AIM * tolerance / error) / slope(before) / 2)
 
 
 def following(history: Sequence[tuple[int, float]], tolerance: float) -> int:

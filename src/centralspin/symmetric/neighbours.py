@@ -18,13 +18,15 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import LinearOperator, gmres
 
 from ..errors import ConvergenceError
-from ..numerics.stationary import factorise
+from ..numerics.stationary import bordered, factorise
 
 #: Below so many unknowns a problem is solved by itself, which also tells whether it has one solution; above so many
 #: factorisations take too much memory.
 LEAST, MOST = 700, 8000
 #: Sets of occupations that factorisations are kept of.
 KEPT = 6
+#: States that a guess is combined of.
+STATES = 6
 #: Iterations after which a new factorisation is better.
 ITERATIONS = 25
 #: The part of the allowed error that iterations aim at, and the part that is accepted. Both are of the correction that
@@ -36,7 +38,9 @@ class Neighbours:
     """Factorisations and states of the problems before this one, by the set of occupations."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[Any, tuple[Any, np.ndarray]] = OrderedDict()
+        self._known: OrderedDict[Any, tuple[Any, list[np.ndarray]]] = OrderedDict()
+        #: Cuts and errors, by what is asked; see `cut`.
+        self.errors: dict[Any, list[tuple[int, float]]] = {}
         #: How often a factorisation was made, and how often one was used again.
         self.made, self.used = 0, 0
 
@@ -57,14 +61,15 @@ class Neighbours:
         n = L.shape[0]
         if not LEAST < n <= MOST:
             return None
-        A, scale = bordered(L)
-        b = scale[0] * np.eye(1, n)[0]
+        trace = np.eye(1, n)[0]
+        A, scale, _ = bordered(L, trace)
+        b = scale[0] * trace
         if key in self._known:
-            lu, guess = self._known[key]
-            v = improved(A, b, lu, guess, abs(rows), tolerance)
+            lu, states = self._known[key]
+            v = improved(A, b, lu, nearest(A, b, states), abs(rows), tolerance)
             if v is not None:
                 self.used += 1
-                self._keep(key, lu, v)
+                self._keep(key, lu, [*states[1 - STATES :], v])
                 return v
         try:
             lu = factorise(A)
@@ -73,26 +78,22 @@ class Neighbours:
         self.made += 1
         v = improved(A, b, lu, lu.solve(b), abs(rows), tolerance)
         if v is not None:
-            self._keep(key, lu, v)
+            self._keep(key, lu, [v])
         return v
 
-    def _keep(self, key: Any, lu: Any, v: np.ndarray) -> None:
-        self._known[key] = lu, v
+    def _keep(self, key: Any, lu: Any, states: list[np.ndarray]) -> None:
+        self._known[key] = lu, states
         self._known.move_to_end(key)
         while len(self._known) > KEPT:
             self._known.popitem(last=False)
 
 
-def bordered(L: csr_matrix) -> tuple[csr_matrix, np.ndarray]:
-    """L with the trace for its first row, and every row divided by its largest entry; and what that multiplied."""
-    first = int(L.indptr[1])
-    data, indices = np.r_[1.0, L.data[first:]], np.r_[0, L.indices[first:]]
-    indptr = np.r_[0, L.indptr[1:] - (first - 1)]
-    counts = np.diff(indptr)
-    largest = np.zeros(len(counts))
-    largest[counts > 0] = np.maximum.reduceat(np.abs(data), indptr[:-1][counts > 0])
-    scale = 1 / np.where(largest > 0, largest, 1.0)
-    return csr_matrix((data * np.repeat(scale, counts), indices, indptr), shape=L.shape), scale
+def nearest(A: csr_matrix, b: np.ndarray, states: list[np.ndarray]) -> np.ndarray:
+    """The combination v of states that minimises |A v − b|: where parameters change smoothly it is close."""
+    if len(states) == 1:
+        return states[0]
+    Q = np.linalg.qr(np.column_stack(states))[0]
+    return np.asarray(Q @ np.linalg.lstsq(A @ Q, b, rcond=None)[0])
 
 
 def improved(

@@ -77,7 +77,7 @@ class Rest(Setup):
             solver = StationarySolver(
                 L[0], np.eye(1, len(index))[0], tolerance, blocks=None if blocks is None else blocks[index],
                 slowest=self.slowest(), readout=rows[: len(self.task.moments), : generator.size][:, index],
-                progress=self.task.progress,
+                unique=bool(near), progress=self.task.progress,
             )  # fmt: skip
             states = [solver.stationary(first, part)]
         except NotUniqueError as error:

@@ -31,8 +31,9 @@ from .state import Held, reached
 #: The share of the tolerance that integration may use up; truncation has the rest.
 INTEGRATION = 0.1
 #: The scale of a mode is that of its occupations by at least so many quanta, to this power, as scales that make all
-#: unknowns equally large make the generator less normal; and never larger than this.
-ALONE, SCALED, LARGEST_SCALE = 4, 0.6, 4.0
+#: unknowns equally large make the generator less normal; and never larger than this. It has so many values per factor
+#: of two, so that problems nearby have the same.
+ALONE, SCALED, LARGEST_SCALE, STEPS = 4, 0.6, 4.0, 2
 
 
 class Setup:
@@ -240,6 +241,7 @@ class Setup:
             alone = (occupations[:, pair].sum(axis=1) == quanta) & (quanta >= ALONE)
             if alone.any():
                 found = (largest[alone] ** (SCALED / quanta[alone])).max()
+                found = 2 ** (np.round(STEPS * np.log2(max(found, 1.0))) / STEPS)
                 self._scales[pair] = np.clip(found, 1.0, LARGEST_SCALE)
 
 
