@@ -30,7 +30,7 @@ class Progress:
     def __init__(self, time_budget: float = math.inf, show: bool | None = None) -> None:
         self._started = time.monotonic()
         self._budget = time_budget
-        self._show = interactive() if show is None else show
+        self._show = show
         self._bar: Any = None
 
     @property
@@ -45,8 +45,11 @@ class Progress:
             raise BudgetError(
                 f"The time budget of {self._budget:g} s is used up: {what} is {100 * fraction:.0f} % done."
             )
-        if not self._show or self.seconds < QUIET:
+        if self._show is False or self.seconds < QUIET:
             return
+        if self._show is None:
+            self._show = interactive()
+            return self(fraction, what)
         if self._bar is None:
             with warnings.catch_warnings():  # a notebook without widgets gets a bar of characters
                 warnings.simplefilter("ignore")

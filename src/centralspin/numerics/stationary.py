@@ -89,6 +89,7 @@ class StationarySolver:
         self._lu: Any = None
         self._part: Any = None  # what is factorised of it instead, if anything
         self._readout = readout
+        self._rest: np.ndarray | None = None  # the stationary state, once it is known
         if n <= DIRECT:
             self._lu = factorise(self._bordered)
             if readout is not None and not unique:
@@ -122,7 +123,7 @@ class StationarySolver:
                 "The stationary state is not unique, or is reached so slowly that round-off hides it (relaxation times "
                 f"up to about {size:.2g})."
             )
-        v = self.stationary()
+        self._rest = v = self.stationary()
         if not (error := self._forward_error(v, A @ v)) <= 10 * self._tolerance:
             raise NotUniqueError(
                 f"The stationary state is ill conditioned: round-off leaves errors of {error:.2g} (relaxation times "
@@ -162,6 +163,8 @@ class StationarySolver:
 
     def stationary(self, guess: np.ndarray | None = None, relative: float = 0.0) -> np.ndarray:
         """Return v with L v = 0 and trace 1, or off by the part `relative` of the error of the guess."""
+        if self._rest is not None:
+            return self._rest
         return self.solve(np.zeros(self._bordered.shape[0]), 1.0, guess, relative)
 
     def _blockwise(self, right: np.ndarray, v: np.ndarray) -> np.ndarray:

@@ -193,7 +193,7 @@ class Decay(Solver):
         found = []
         for keep in masks(mask).T:
             index = np.flatnonzero(keep)
-            found.append(slowest(csr_matrix(L[index][:, index]), self._count, self.slowest()))
+            found.append(slowest(csr_matrix(L[index][:, index]), self._count, self.slowest))
         values = found[0]
         # A set may order eigenvalues of about the same real part in another way: compare each with its nearest.
         change = max(float(np.abs(value - found[-1]).min()) for value in values[: len(found[-1])])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -76,7 +77,7 @@ class Rest(Setup):
         try:
             solver = StationarySolver(
                 L[0], np.eye(1, len(index))[0], tolerance, blocks=None if blocks is None else blocks[index],
-                slowest=self.slowest(), readout=rows[: len(self.task.moments), : generator.size][:, index],
+                slowest=self.slowest, readout=rows[: len(self.task.moments), : generator.size][:, index],
                 unique=bool(near), progress=self.task.progress,
             )  # fmt: skip
             states = [solver.stationary(first, part)]
@@ -107,7 +108,7 @@ class Rest(Setup):
     ) -> np.ndarray | None:  # fmt: skip
         """The stationary state on part of the unknowns, where that of a problem nearby is known, see `neighbours`."""
         known = neighbours.current()
-        if known is None or len(L) > 1:
+        if known is None or len(L) > 1 or not neighbours.LEAST < len(index) <= neighbours.MOST:
             return None
         occupations = generator.space.occupations
         key = hash((occupations.tobytes(), occupations.shape, index.tobytes(), sizes.tobytes()))
@@ -149,6 +150,7 @@ class Rest(Setup):
         shown = np.real(Q) if np.abs(Q.imag).max() == 0 else Q
         return f"Conserved is the central operator {shown.tolist()}, perhaps with a part on the sites."
 
+    @cached_property
     def slowest(self) -> float:
         """The slowest relaxation of a site or of the central system by itself."""
         rates = []

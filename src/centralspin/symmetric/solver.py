@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
-from ..numerics.stationary import NotUniqueError
+from ..numerics.stationary import DIRECT, NotUniqueError
 from ..numerics.stepping import DEGREE
 from ..problem.general import Problem, Task
 from ..problem.moments import Moment, Reading
@@ -98,10 +98,13 @@ class Solver(Evolution, Rest):
         known, asked, nearby = neighbours.current(), self._asked(), list[tuple[int, float]]()
         if known is not None and fixed is None and task.start is None:
             nearby = known.errors.get(asked, [])
+            most = (
+                LEAST if self.orders == (None,) else DIRECT
+            )  # up to so many unknowns a run finds out by itself
             if (
                 nearby
                 and task.times is None
-                and self.shape.unknowns(nearby[-1][0], compiled.basis.size) > LEAST
+                and self.shape.unknowns(nearby[-1][0], compiled.basis.size) > most
             ):
                 try:
                     self._establish(first)
@@ -143,14 +146,8 @@ class Solver(Evolution, Rest):
         """What two tasks have in common where the cut that one needs is likely to do for the other."""
         weights = tuple(tuple(w.tolist()) for w in self.shape.weights)
         times = None if self.task.times is None else len(self.task.times)
-        return (
-            weights,
-            tuple(self.shape.sizes),
-            self.task.tolerance,
-            self.orders,
-            times,
-            len(self.task.moments),
-        )
+        sizes, asked = tuple(self.shape.sizes), len(self.task.moments)
+        return type(self), weights, sizes, self.task.tolerance, self.orders, times, asked
 
     def start(self, generator: Any, mask: np.ndarray) -> np.ndarray:
         """The initial state, shape (unknowns of all orders, columns): for every set its real and its imaginary part."""
