@@ -66,7 +66,7 @@ def pairs(entry: Entry) -> list[tuple[Row, Row]]:
 
 def time(seconds: float) -> str:
     """A time with two digits."""
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.2g} s"
+    return f"{seconds:.0f}\N{NO-BREAK SPACE}s" if seconds >= 10 else f"{seconds:.2g}\N{NO-BREAK SPACE}s"
 
 
 def factor(value: float) -> str:
@@ -222,6 +222,8 @@ def draw(entry: Entry, path: Path) -> None:
     style.use_style()
     shown = pairs(entry)[::-1]
     blue, red = style.COLOURS[:2]
+    all_of = [math.log(row["seconds"]) for pair in shown for row in pair]
+    middle = math.exp((min(all_of) + max(all_of)) / 2)
     figure, axis = plt.subplots(figsize=(style.WIDTH, 0.45 * len(shown) + 0.9))
     for height, (row, mine) in enumerate(shown):
         both = mine["seconds"], row["seconds"]
@@ -230,7 +232,11 @@ def draw(entry: Entry, path: Path) -> None:
         axis.plot(both[0], height, "o", color=blue)
         axis.plot(both[1], height, "s", color=red, markerfacecolor=red if exact else "white")
         said = f"{row['method']}: " + (f"× {times(row, mine)}" if exact else accuracy(row))
-        axis.annotate(said, (min(both), height), (-3, 6), textcoords="offset points", fontsize=9)
+        left = min(both) < middle
+        axis.annotate(
+            said, (min(both) if left else max(both), height), (-3 if left else 3, 6), textcoords="offset points",
+            fontsize=9, ha="left" if left else "right",
+        )  # fmt: skip
     axis.set_yticks(range(len(shown)), [name(row) for row, _ in shown], fontsize=9.5)
     axis.set(xscale="log", xlabel="seconds", ylim=(-0.6, len(shown) - 0.2))
     axis.set_xlim(right=8 * max(row["seconds"] for row, _ in shown))

@@ -1,4 +1,4 @@
-r"""Operators and superoperators of one d-level site in a real, traceless-but-one basis.
+r"""Operators and superoperators of one d-level system, in a basis of which only the first element has a trace.
 
 Notation, used throughout the symmetric method:
 
@@ -8,6 +8,8 @@ Notation, used throughout the symmetric method:
 * A *reference state* is :math:`ω = 1/d + \sum_i r_i e_i`; r is its Bloch vector.
 * In the basis (ω, e_1, …, e_D) the coordinates of a Hermitian operator are real, and coordinate 0 is its trace.
 * A linear map on operators is a (D+1)×(D+1) matrix M; it is real if the map preserves Hermiticity.
+* The *charged* basis has :math:`|i⟩⟨j|/\sqrt d` in place of the Hermitian elements made of it and its adjoint.
+  Coordinates and matrices are complex there, see `sectors`.
 
 The normalisation makes the maps {B, ·} as large from ω to e_i as from e_i to ω, which keeps the
 symmetric representation well conditioned.
@@ -103,7 +105,10 @@ class OperatorBasis:
         return found if self.charged else np.arange(self.size)
 
     def represent(self, superoperator: Any) -> Any:
-        """Matrix, in this basis, of a map in matrix units; real if it preserves Hermiticity, and they are Hermitian."""
+        """Matrix, in this basis, of a map in matrix units.
+
+        It has no imaginary part if the map preserves Hermiticity and the elements are Hermitian.
+        """
         return self.rows @ superoperator @ self.columns
 
     def _real(self, superoperator: Any) -> Any:

@@ -137,12 +137,7 @@ class Evolution(Setup):
         for i in range(len(early)):
             rows = of_time[0 if fixed else i][:, used].toarray()
             outcomes.append(self._outcome(states[i], rows, generator.size))
-        end = self._held(generator, V, mask, references(float(when[-1])))
-        if len(late):
-            outcomes.append(self._constant(generator, mask, V, late - rest, references(rest)))
-            end = outcomes[-1].end
-        values = np.concatenate([np.atleast_2d(outcome.values) for outcome in outcomes])
-        return Outcome(values, max(outcome.difference for outcome in outcomes), generator.size, end)
+        return self._continued(outcomes, generator, mask, V, references(float(when[-1])), late - rest)
 
     def _moving(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
         """Evolve together with the reference states, or with factors that change in time."""
@@ -179,9 +174,16 @@ class Evolution(Setup):
             used = np.unique(rows.indices)
             outcomes.append(self._outcome(state.reshape(n, c)[used], rows[:, used].toarray(), generator.size))
         state, *references = np.split(states[-1], ends)
-        end = self._held(generator, state.reshape(n, c), mask, references)
+        return self._continued(outcomes, generator, mask, state.reshape(n, c), references, late - rest)
+
+    def _continued(
+        self, outcomes: list[Outcome], generator: Any, mask: np.ndarray, V: np.ndarray, references: list[np.ndarray],
+        late: np.ndarray,
+    ) -> Outcome:  # fmt: skip
+        """The outcome at all times: those while the references moved, and `late` ones, counted from the state V."""
+        end = self._held(generator, V, mask, references)
         if len(late):  # nothing but the state changes any more
-            outcomes.append(self._constant(generator, mask, state.reshape(n, c), late - rest, references))
+            outcomes = [*outcomes, self._constant(generator, mask, V, late, references)]
             end = outcomes[-1].end
         values = np.concatenate([np.atleast_2d(outcome.values) for outcome in outcomes])
         return Outcome(values, max(outcome.difference for outcome in outcomes), generator.size, end)
