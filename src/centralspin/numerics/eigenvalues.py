@@ -9,7 +9,7 @@ from scipy.linalg import eigvals, qr
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
 from ..errors import ConvergenceError
-from .stepping import propagate
+from .stepping import Stepper, propagate
 
 #: Up to this many unknowns all eigenvalues are computed.
 DENSE = 600
@@ -39,10 +39,11 @@ def slowest(L: Any, count: int, rate: float) -> np.ndarray:
         values = eigvals(L.toarray())
     else:
         time = 1.0 / max(rate, 1e-3)
-        operator = LinearOperator(
-            (n, n), matvec=lambda v: propagate(L, v.ravel(), [time], ACCURACY)[0], dtype=float
-        )
         start = np.random.default_rng(0).standard_normal(n)
+        stepper = Stepper(L, start[None])
+        operator = LinearOperator(
+            (n, n), matvec=lambda v: propagate(stepper, v.ravel(), [time], ACCURACY)[0], dtype=float
+        )
         try:
             _, W = eigs(operator, count + SPARE, which="LM", v0=start)
         except ArpackNoConvergence as error:

@@ -21,7 +21,7 @@ from scipy.sparse import bmat, coo_matrix, csc_matrix, csr_matrix, eye_array
 from scipy.sparse.linalg import LinearOperator, MatrixRankWarning, onenormest, splu
 
 from ..errors import ConvergenceError
-from .stepping import EPSILON, largest_frequency, propagate
+from .stepping import EPSILON, Stepper, largest_frequency, propagate
 
 #: Up to this many unknowns a direct factorisation is the quickest; up to so many it is where the other way fails.
 DIRECT, DIRECT_AT_MOST = 2500, 8000
@@ -37,7 +37,7 @@ SINGULAR = 1e-4
 EXPONENTIAL = (60, 4)
 #: The time τ in units of the slowest relaxation, at least and at most, and in units of the fastest oscillation: shorter
 #: ones take more Krylov vectors, longer ones more products.
-TIMES, RADIANS = (0.15, 1.0), 96.0
+TIMES, RADIANS = (0.15, 1.0), 64.0
 #: A random vector is found again from its image to this residual, and to this error unless something is annihilated.
 PROBED = (1e-5, 1e-2)
 #: A cycle has to make a residual that much smaller for another one to be worth while.
@@ -196,12 +196,13 @@ class StationarySolver:
         n, t = len(v), self._trace
         w = np.zeros(n)
         w[self._row] = 1 / t[self._row]
-        accuracy = max(self._tolerance * 1e-2, 1e-13)
+        accuracy = max(self._tolerance * 5e-2, 1e-13)
         told = self._told("stationary state")
         self._evolving()
+        L = self._L if np.iscomplexobj(v) else Stepper(self._L, v[None])
 
         def operator(x: np.ndarray) -> np.ndarray:
-            return np.asarray(x - propagate(self._L, x, [self._time], accuracy, told)[0] + w * (t @ x))
+            return np.asarray(x - propagate(L, x, [self._time], accuracy, told)[0] + w * (t @ x))
 
         right = trace * w
         if np.any(source):  # −∫ e^{Lu} s du from ẏ = L y + s
@@ -216,7 +217,7 @@ class StationarySolver:
             if near is not None:
                 return near
         for _ in range(cycles):
-            target = max(self._tolerance * 1e-2, 100 * EPSILON * float(np.linalg.norm(v)), 1e-13)
+            target = max(self._tolerance * 1e-1, 100 * EPSILON * float(np.linalg.norm(v)), 1e-13)
             if residual <= target:
                 break
             change, _, smallest = krylov(operator, missing, target, most, told)

@@ -75,6 +75,8 @@ TO_POWERS = np.array(
 #: The part of the error allowed to a run that one step over a jump may make, and the shortest step, as a part of the
 #: whole time, that is tried after it; by how much the next step may be longer than one.
 ACCIDENT, GRAIN, GROWTH = 1e-4, 1e-6, 1.5
+#: No entries of a state.
+NOTHING_READ = np.zeros(0, dtype=int)
 
 
 class Stepper:
@@ -136,7 +138,12 @@ class Stepper:
         self._reach = FIRST_STEP  # length of the next step times the frequency
         self._read = np.empty(0)
 
-    def advance(self, longest: float, rate: float, floor: float, read: Any = ()) -> float:
+    def again(self, V: np.ndarray) -> Stepper:
+        """Begin at time 0 with other columns, of the same type and as many."""
+        self.V, self.time, self.steps = np.ascontiguousarray(V, dtype=self.V.dtype), 0.0, 0
+        return self
+
+    def advance(self, longest: float, rate: float, floor: float, read: Any = NOTHING_READ) -> float:
         """Take a step, as long as is efficient and accurate, and return its length.
 
         Parameters
@@ -622,8 +629,8 @@ def propagate(
 
     Parameters
     ----------
-    L : sparse matrix, shape (n, n)
-        The generator.
+    L : sparse matrix, shape (n, n), or Stepper
+        The generator; a stepper of one real column is used again, for what it knows of the generator takes its time.
     v : ndarray, shape (n,)
         The state at time 0.
     times : sequence of float
@@ -633,7 +640,7 @@ def propagate(
     told : callable, optional
         Called before every step; it may stop the run.
     """
-    stepper = Stepper(L, v[None])
+    stepper = L.again(v[None]) if isinstance(L, Stepper) else Stepper(L, v[None])
     size = max(float(np.abs(v).max(initial=0)), 1e-300)
     part = RUN_SHARE * tolerance / max(float(times[-1]), 1e-300)
     states = []
