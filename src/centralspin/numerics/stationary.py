@@ -196,7 +196,7 @@ class StationarySolver:
         n, t = len(v), self._trace
         w = np.zeros(n)
         w[self._row] = 1 / t[self._row]
-        accuracy = max(self._tolerance * 5e-2, 1e-13)
+        accuracy = max(self._tolerance * 1e-2, 1e-13)
         told = self._told("stationary state")
         self._evolving()
         L = self._L if np.iscomplexobj(v) else Stepper(self._L, v[None])
@@ -217,7 +217,7 @@ class StationarySolver:
             if near is not None:
                 return near
         for _ in range(cycles):
-            target = max(self._tolerance * 1e-1, 100 * EPSILON * float(np.linalg.norm(v)), 1e-13)
+            target = max(self._tolerance * 1e-2, 100 * EPSILON * float(np.linalg.norm(v)), 1e-13)
             if residual <= target:
                 break
             change, _, smallest = krylov(operator, missing, target, most, told)
