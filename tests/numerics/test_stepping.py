@@ -56,6 +56,15 @@ def test_whole_states_agree_with_the_matrix_exponential(seed, complex_valued):
     np.testing.assert_allclose(states, [expm(L * t) @ v for t in times], atol=1e-11 * np.abs(v).max())
 
 
+def test_a_stepper_can_be_used_for_one_state_after_another():
+    L, v, times = random_problem(7, complex_valued=False)
+    stepper = Stepper(csr_matrix(L), v[None])
+    for state in (v, v[::-1], np.zeros_like(v)):
+        found = propagate(stepper, state, times, 1e-11)
+        np.testing.assert_allclose(found, propagate(csr_matrix(L), state, times, 1e-11), atol=1e-11)
+    assert stepper._read.size == 0, "nothing was asked for, so that no terms are kept"
+
+
 @pytest.mark.parametrize("tolerance", [1e-4, 1e-8, 1e-11])
 @pytest.mark.parametrize("last", [4.0, 200.0])
 def test_the_tolerance_holds_for_a_whole_run(tolerance, last):

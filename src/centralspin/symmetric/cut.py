@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import TruncationError
+from ..errors import ConvergenceError, TruncationError
 from ..numerics.stationary import NotUniqueError
 from ..numerics.stepping import RoundOffError
 from .sectors import Frame
@@ -135,6 +135,10 @@ class Shape:
         return [(m, quanta) for m, quanta in ((ones, ALWAYS), (read, self.power)) if heaviest * quanta > cut]
 
 
+class TooSmallError(ConvergenceError):
+    """What may be an accident of a cut that is too small."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a run at one cut gave.
@@ -221,7 +225,11 @@ def converge(
         try:
             outcome = run(cut, outer, inner)
             complete = complete and outcome.difference == 0  # an initial state may be known at some cut only
-        except (NotUniqueError, RoundOffError) as problem:  # perhaps by accident of a cut that is too small
+        except (
+            NotUniqueError,
+            RoundOffError,
+            TooSmallError,
+        ) as problem:  # perhaps an accident of the cut
             if cut == begin > first and fixed is None and not history:  # what was nearby does not help here
                 cut, begin, before = first, first, ()
                 continue
