@@ -83,7 +83,7 @@ class StationarySolver:
         slowest: float = 1.0, readout: Any = None, unique: bool = False, progress: Any = None,
     ) -> None:  # fmt: skip
         self._L, self._trace, self._tolerance, self._progress = csr_matrix(L), trace, tolerance, progress
-        self._slowest, self._time = slowest, 0.0
+        self._slowest, self._time, self._radians = slowest, 0.0, 0.0
         n = L.shape[0]
         self._bordered, self._scale, self._row = bordered(self._L, trace)
         self._lu: Any = None
@@ -106,11 +106,14 @@ class StationarySolver:
                 self._part = coo_matrix((entries.data[inside], place), shape=L.shape)
 
     def _evolving(self) -> float:
-        """Choose the time τ, and return it in units of the fastest oscillation."""
+        """Choose the time τ, unless that is done, and return it in units of the fastest oscillation."""
+        if self._time:
+            return self._radians
         least, most = (part / max(self._slowest, 1e-12) for part in TIMES)
         frequency = max(largest_frequency(self._L), 1e-300)
         self._time = min(max(RADIANS / frequency, least), most)
-        return frequency * self._time
+        self._radians = frequency * self._time
+        return self._radians
 
     def _establish(self) -> None:
         """Raise if L has a second stationary state, or if round-off leaves fewer digits than the tolerance asks for."""

@@ -137,6 +137,7 @@ class Stepper:
         self._rise = max((x + math.sqrt(1 + x**2)) / 2, 1.0)
         self._reach = FIRST_STEP  # length of the next step times the frequency
         self._read = np.empty(0)
+        self._known: dict[Any, np.ndarray] = {}
 
     def again(self, V: np.ndarray) -> Stepper:
         """Begin at time 0 with other columns, of the same type and as many."""
@@ -183,8 +184,7 @@ class Stepper:
         """
         arguments = self._frequency * lengths
         begins = self._rise * arguments  # from these k on the terms fall
-        factors = np.exp(self._mean * lengths) * bessel(int(1.5 * begins[0]) + TERMS, arguments)
-        factors[1:] *= 2
+        factors = self._factors(int(1.5 * begins[0]) + TERMS, lengths)
         axpy, largest = (blas.zaxpy, blas.izamax) if self.V.dtype == complex else (blas.daxpy, blas.idamax)
         good, entries = list(range(len(lengths))), []
         ends: list[dict[int, np.ndarray]] = []
@@ -232,9 +232,16 @@ class Stepper:
 
     def at(self, offsets: np.ndarray) -> np.ndarray:
         """The entries that were read at times after the start of the last step, shape (offsets, c, entries)."""
-        coefficients = np.exp(self._mean * offsets) * bessel(len(self._read), self._frequency * offsets)
-        coefficients[1:] *= 2
-        return np.tensordot(coefficients.T, self._read, axes=1)
+        return np.tensordot(self._factors(len(self._read), offsets).T, self._read, axes=1)
+
+    def _factors(self, count: int, lengths: np.ndarray) -> np.ndarray:
+        """What multiplies the Φ_k in steps of these lengths, shape (count, lengths); the last ones are kept."""
+        key = count, lengths.tobytes()
+        if key not in self._known:
+            factors = np.exp(self._mean * lengths) * bessel(count, self._frequency * lengths)
+            factors[1:] *= 2
+            self._known = {key: factors}
+        return self._known[key]
 
 
 def largest_frequency(L: Any) -> float:
