@@ -574,11 +574,15 @@ def _spread(executor: Any, payload: bytes, table: _Table, bar: Progress, here: _
     waiting: set[Future[_Batch]] = set()
     try:
         while True:
-            # One batch more than there are workers, as far as is known, keeps each of them busy and shows new ones.
-            most = 2 * max(assumed, len(workers) + 1)
+            # One batch more than there are workers, as far as is known, keeps each of them busy and shows new ones. How
+            # many there are is known where this process helps; no long queue shall be left to them when it is done.
+            busy = max(assumed, len(workers) + 1) if here is None else assumed
+            most = 2 * busy if here is None else busy + 1
             while left and len(waiting) < most:
                 size = 1 if math.isnan(mean) else round(BATCH / max(mean, 1e-6))
-                size = max(1, min(size, LARGEST_BATCH, math.ceil(len(left) / most)))
+                size = max(
+                    1, min(size, LARGEST_BATCH, math.ceil(len(left) / (2 * busy + (here is not None))))
+                )
                 points = [(number, table.grid.point(number)) for number in itertools.islice(left, size)]
                 waiting.add(executor.submit(_run, payload, points))
                 for _ in points:

@@ -276,11 +276,12 @@ def slope(history: Sequence[tuple[int, float]]) -> float:
 
 
 def beginning(before: Sequence[tuple[int, float]], tolerance: float) -> int:
-    """The cut to begin with after a problem nearby: its last one, or half way down to where that tells to be enough."""
+    """The cut to begin with after a problem nearby: where that is as aimed at, but only half way down to it."""
     cut, error = before[-1]
-    if not 0 < error < AIM * tolerance:
+    if not 0 < error < math.inf:
         return cut
-    return cut - int(math.log(AIM * tolerance / error) / slope(before) / 2)
+    steps = math.log(error / (AIM * tolerance)) / slope(before)
+    return cut + (min(math.ceil(steps), 2) if steps > 0 else math.ceil(steps / 2))
 
 
 def following(history: Sequence[tuple[int, float]], tolerance: float) -> int:

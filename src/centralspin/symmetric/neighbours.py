@@ -1,8 +1,9 @@
-r"""Stationary states of many problems that differ a little: each is found from the one before it.
+r"""Stationary states of many problems that differ a little: each is found from those before it.
 
-The factorisation A₀ of one problem is a good preconditioner for the next: of :math:`A_0^{-1} A` most eigenvalues are
-near 1, so that few iterations do where a factorisation of A would take most of the time. It is made afresh where they
-do not do any more. That a stationary state is unique is established as ever, at the first cut, which is small enough.
+The combination of the states before that fits best is close where parameters change smoothly. And the factorisation A₀
+of one problem is a good preconditioner for the next: of :math:`A_0^{-1} A` most eigenvalues are near 1, so that few
+iterations do where a factorisation of A would take most of the time. It is made afresh where they do not do any more.
+That a stationary state is unique is established as ever, at the first cut, which is small enough.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from ..errors import ConvergenceError
 from ..numerics.stationary import bordered, factorise
 
 #: Below so many unknowns a problem is solved by itself, which also tells whether it has one solution; above so many
-#: factorisations take too much memory.
-LEAST, MOST = 700, 8000
-#: Sets of occupations that factorisations are kept of.
+#: a factorisation, which fills in, takes longer than it saves.
+LEAST, MOST = 700, 3500
+#: Sets of occupations that states and factorisations are kept of.
 KEPT = 6
 #: States that a guess is combined of.
 STATES = 6
@@ -44,8 +45,10 @@ class Neighbours:
         #: How often a factorisation was made, and how often one was used again.
         self.made, self.used = 0, 0
 
-    def stationary(self, key: Any, L: csr_matrix, rows: Any, tolerance: float) -> np.ndarray | None:
-        """Return v with L v = 0 and v_0 = 1, or None where another way is better.
+    def stationary(
+        self, key: Any, L: csr_matrix, rows: Any, tolerance: float
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Return v with L v = 0 and v_0 = 1, or None where another way is better; and a guess at it, if there is one.
 
         Parameters
         ----------
@@ -59,28 +62,35 @@ class Neighbours:
             The error that is allowed in what is read.
         """
         n = L.shape[0]
+        if n <= LEAST:
+            return None, None
         trace = np.eye(1, n)[0]
         A, scale, _ = bordered(L, trace)
-        b = scale[0] * trace
-        if key in self._known:
-            lu, states = self._known[key]
-            v = improved(A, b, lu, nearest(A, b, states), abs(rows), tolerance)
+        b, rows = scale[0] * trace, abs(rows)
+        lu, states = self._known.get(key, (None, []))
+        guess = nearest(A, b, states) if states else None
+        if n > MOST:
+            return None, guess
+        if lu is not None and guess is not None:
+            v = improved(A, b, lu, guess, rows, tolerance)
             if v is not None:
                 self.used += 1
-                self._keep(key, lu, [*states[1 - STATES :], v])
-                return v
+                self.keep(key, v, lu)
+                return v, guess
         try:
             lu = factorise(A)
         except ConvergenceError:  # the usual way finds out why
-            return None
+            return None, guess
         self.made += 1
-        v = improved(A, b, lu, lu.solve(b), abs(rows), tolerance)
+        v = improved(A, b, lu, lu.solve(b), rows, tolerance)
         if v is not None:
-            self._keep(key, lu, [v])
-        return v
+            self.keep(key, v, lu)
+        return v, guess
 
-    def _keep(self, key: Any, lu: Any, states: list[np.ndarray]) -> None:
-        self._known[key] = lu, states
+    def keep(self, key: Any, v: np.ndarray, lu: Any = None) -> None:
+        """Keep a state, and the factorisation with which it was found, if any."""
+        states = self._known.get(key, (None, []))[1]
+        self._known[key] = lu, [*states[-STATES + 1 :], v]
         self._known.move_to_end(key)
         while len(self._known) > KEPT:
             self._known.popitem(last=False)

@@ -52,14 +52,13 @@ class Rest(Setup):
             index = np.flatnonzero(keep & generator.unknowns.neutral)
             all_of = len(index) == generator.size
             L = matrices if all_of else [matrix[index][:, index] for matrix in matrices]
-            known = self._from_neighbour(generator, index, L, rows, of_one, tolerance)
-            if known is not None:
-                found.append(known)
-                continue
             near = [part[index] for part in found[0].reshape(len(L), -1)] if found else []
-            states = None if whole is None else self._part(*whole, index, L, near)
+            states, guess = self._from_neighbour(generator, index, L, rows, of_one, tolerance)
+            if states is None and whole is not None:
+                states = self._part(*whole, index, L, near)
             if states is None:
-                whole, states = self._whole(generator, index, L, rows, of_one, tolerance, near)
+                whole, states = self._whole(generator, index, L, rows, of_one, tolerance, near, guess)
+                self._tell(generator, index, of_one, states)
             full = np.zeros((len(states), generator.size))
             full[:, index] = states
             found.append(full.ravel())
@@ -68,12 +67,12 @@ class Rest(Setup):
 
     def _whole(
         self, generator: Any, index: np.ndarray, L: Sequence[csr_matrix], rows: csr_matrix, sizes: np.ndarray,
-        tolerance: float, near: Sequence[np.ndarray],
+        tolerance: float, near: Sequence[np.ndarray], nearby: np.ndarray | None,
     ) -> tuple[tuple[StationarySolver, np.ndarray], list[np.ndarray]]:  # fmt: skip
         """The stationary state on some of the unknowns, and all of its orders, with a solver of their own."""
         blocks, part = generator.blocks(), DIFFERENCE if near else 0.0
-        guess = self._guess(generator, sizes)
-        first = near[0] if near else None if guess is None else guess[index]
+        guess = self._guess(generator, sizes) if nearby is None else nearby
+        first = near[0] if near else guess if guess is None or guess is nearby else guess[index]
         try:
             solver = StationarySolver(
                 L[0], np.eye(1, len(index))[0], tolerance, blocks=None if blocks is None else blocks[index],
@@ -105,19 +104,27 @@ class Rest(Setup):
     def _from_neighbour(
         self, generator: Any, index: np.ndarray, L: Sequence[csr_matrix], rows: csr_matrix, sizes: np.ndarray,
         tolerance: float,
-    ) -> np.ndarray | None:  # fmt: skip
-        """The stationary state on part of the unknowns, where that of a problem nearby is known, see `neighbours`."""
+    ) -> tuple[list[np.ndarray] | None, np.ndarray | None]:  # fmt: skip
+        """The stationary state on some of the unknowns, or a guess at it, where those of problems nearby are known."""
         known = neighbours.current()
-        if known is None or len(L) > 1 or not neighbours.LEAST < len(index) <= neighbours.MOST:
-            return None
+        if known is None or len(L) > 1 or len(index) <= neighbours.LEAST:
+            return None, None
+        v, guess = known.stationary(self._key(generator, index, sizes), L[0], rows[:, index], tolerance)
+        return None if v is None else [v], guess
+
+    def _tell(
+        self, generator: Any, index: np.ndarray, sizes: np.ndarray, states: Sequence[np.ndarray]
+    ) -> None:
+        """Leave a stationary state to the problems that follow."""
+        known = neighbours.current()
+        if known is not None and len(states) == 1 and len(index) > neighbours.LEAST:
+            known.keep(self._key(generator, index, sizes), states[0])
+
+    @staticmethod
+    def _key(generator: Any, index: np.ndarray, sizes: np.ndarray) -> int:
+        """What two problems have in common whose unknowns are the same."""
         occupations = generator.space.occupations
-        key = hash((occupations.tobytes(), occupations.shape, index.tobytes(), sizes.tobytes()))
-        v = known.stationary(key, L[0], rows[:, index], tolerance)
-        if v is None:
-            return None
-        full = np.zeros(generator.size)
-        full[index] = v
-        return full
+        return hash((occupations.tobytes(), occupations.shape, index.tobytes(), sizes.tobytes()))
 
     def _guess(self, generator: Any, sizes: np.ndarray) -> np.ndarray | None:
         """A guess at the scaled stationary state: that at the cut before."""
