@@ -92,8 +92,8 @@ def sweep(
         mapping that has a number for every name in `observables`.
     executor : concurrent.futures executor, or "serial", optional
         Where the points are computed: any object with `submit`, such as `dask.distributed.Client(…).get_executor()` or
-        `mpi4py.futures.MPIPoolExecutor()`, which stays open; "serial" is this process; None this one and, if
-        it takes more than a second or two, others on the remaining cores.
+        `mpi4py.futures.MPIPoolExecutor()`, which stays open; "serial" is this process; None this one and, if it takes
+        more than a second or two, others on the remaining cores.
     store : str or Path, optional
         A folder, a Zarr store, to which results are written as they come. If it exists already, what it holds is not
         computed again; `xarray.open_zarr` reads it at any time.
@@ -118,9 +118,9 @@ def sweep(
 
     Notes
     -----
-    By default a script must call this below `if __name__ == "__main__":`, for every process reads the
-    script. The points of a batch are computed in order, and each gets what the one before it has left to start from:
-    its values may differ from those of a single call within the tolerance.
+    By default a script must call this below `if __name__ == "__main__":`, for every process reads the script. The
+    points of a batch are computed in order, and each gets what those before it have left to start from: its values may
+    differ from those of a single call within the tolerance.
 
     Examples
     --------
@@ -136,9 +136,10 @@ def sweep(
     >>> slowest["gap"].sel(g0=4.0).item()
     1.05222
     """
-    if executor is None and getattr(
+    reading = getattr(
         current_process(), "_inheriting", False
-    ):  # a process that reads its script
+    )  # its script, as a process that a sweep has started
+    if executor is None and reading:
         raise RuntimeError(UNGUARDED)
     grid = _grid(axes)
     if options.get("method", "symmetric") not in METHODS:
@@ -579,10 +580,9 @@ def _spread(executor: Any, payload: bytes, table: _Table, bar: Progress, here: _
             busy = max(assumed, len(workers) + 1) if here is None else assumed
             most = 2 * busy if here is None else busy + 1
             while left and len(waiting) < most:
+                share = math.ceil(len(left) / (2 * busy + (here is not None)))
                 size = 1 if math.isnan(mean) else round(BATCH / max(mean, 1e-6))
-                size = max(
-                    1, min(size, LARGEST_BATCH, math.ceil(len(left) / (2 * busy + (here is not None))))
-                )
+                size = max(1, min(size, LARGEST_BATCH, share))
                 points = [(number, table.grid.point(number)) for number in itertools.islice(left, size)]
                 waiting.add(executor.submit(_run, payload, points))
                 for _ in points:

@@ -139,6 +139,10 @@ class TooSmallError(ConvergenceError):
     """What may be an accident of a cut that is too small."""
 
 
+#: What a larger cut may not have.
+ACCIDENTS = NotUniqueError, RoundOffError, TooSmallError
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a run at one cut gave.
@@ -225,11 +229,7 @@ def converge(
         try:
             outcome = run(cut, outer, inner)
             complete = complete and outcome.difference == 0  # an initial state may be known at some cut only
-        except (
-            NotUniqueError,
-            RoundOffError,
-            TooSmallError,
-        ) as problem:  # perhaps an accident of the cut
+        except ACCIDENTS as problem:
             if cut == begin > first and fixed is None and not history:  # what was nearby does not help here
                 cut, begin, before = first, first, ()
                 continue
@@ -242,14 +242,14 @@ def converge(
             cut = cut * 2 if not history else math.ceil(cut * GROWTH[1])
             continue
         difference = outcome.difference if math.isfinite(outcome.difference) else math.inf
-        nearby = [known for known in before if known[0] < (history[0][0] if history else cut)]
-        error = difference * lag([*nearby, *history], cut, difference)
+        smaller = history or [known for known in before if known[0] < cut]
+        error = difference * lag(smaller, cut, difference)
         if fixed is not None and fixed < first and not complete:
             further = max(cut, ALWAYS) + FURTHER
             if memory(further) <= memory_budget:
                 error = max(error, _seen_from(run(further, *shape.sets(further)), outcome))
         if complete or error <= share * tolerance or fixed is not None:
-            return Converged(outcome, cut, error, complete, [*nearby, *history, (cut, error)])
+            return Converged(outcome, cut, error, complete, [*smaller, (cut, error)])
         history.append((cut, error))
         cut = following(history, share * tolerance)
 
