@@ -24,6 +24,7 @@ from centralspin import (
     expand,
     steady_state,
 )
+from centralspin.symmetric.neighbours import Neighbours, starting_from
 
 from . import calls, models, oracle
 
@@ -167,6 +168,55 @@ def tolerance_is_met(random: models.Draws) -> str | None:
     return None
 
 
+def one_after_another(random: models.Draws) -> str | None:
+    """Problems that differ a little, or jump: each begun with what those before it have left, against it alone."""
+    model = models.spin_model(random, [2, 5, 20, 60, math.inf], (0.5, 0.5, 1.0))
+    names = ("tau_x", "tau_y", "tau_z", "x", "X2", "X4")
+    tolerance, known = float(10.0 ** random.integers(-8, -3)), Neighbours()
+    times = None if random.random() < 0.6 else np.sort(random.uniform(0, 4, size=2))
+
+    def ask(model: CentralSpinModel, tolerance: float) -> Any:
+        limits = {"tolerance": tolerance, "time_budget": random.seconds, "memory_budget": BYTES}
+        if times is None:
+            return steady_state(model, names, **limits)
+        return evolve(model, times, names, **limits)
+
+    for _ in range(6):
+        by = 1 + (0.02 if random.random() < 0.8 else 0.9) * random.uniform(-1, 1, size=4)
+        model = model.replace(
+            g0=model.g0 * by[0] if random.random() < 0.9 else 0.0, bath_pump=model.bath_pump * by[1],
+            central_pump=model.central_pump * by[2], central_decay=model.central_decay * by[3],
+        )  # fmt: skip
+        try:
+            right = ask(model, tolerance * 1e-3)
+        except REFUSALS:
+            right = None
+        try:
+            with starting_from(known):
+                found = ask(model, tolerance)
+        except ConvergenceError as refusal:
+            try:
+                ask(model, tolerance)
+            except REFUSALS:
+                continue
+            return f"refused ({refusal}) where a single call answers: {model}"
+        except REFUSALS:
+            continue
+        if right is None:
+            try:
+                ask(model, tolerance)
+            except REFUSALS as refusal:
+                if "not unique" in str(refusal):
+                    return f"answered where a single call refuses ({refusal}): {model}"
+            continue
+        size = max(1.0, *(float(np.abs(right[name]).max()) for name in names))
+        for name in names:
+            what = f"{name} of {model} (reported {found.error:.2g})"
+            if wrong := close(found[name], right[name], 10 * tolerance * size, what):
+                return wrong
+    return None
+
+
 def units(random: models.Draws) -> str | None:
     """All rates times s, times over s."""
     model = models.spin_model(random, [2, 5])
@@ -242,7 +292,7 @@ CAMPAIGNS: dict[str, Callable[[models.Draws], str | None]] = {
     campaign.__name__: campaign
     for campaign in (
         small_in_time, small_stationary, spins_in_time, spins_stationary, tolerance_is_met, units, coefficients,
-        bad_input, in_two_parts, correlations,
+        bad_input, in_two_parts, correlations, one_after_another,
     )
 }  # fmt: skip
 
