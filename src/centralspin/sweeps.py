@@ -17,13 +17,13 @@ import pickle
 import socket
 import threading
 import time
+import uuid
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from multiprocessing import connection, current_process, get_context, parent_process
+from dataclasses import dataclass, field
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +43,6 @@ from .travel import meaning
 
 #: Seconds that a batch shall take, and the most points it may have.
 BATCH, LARGEST_BATCH = 1.0, 1000
-#: Seconds after which other processes may be started, and which must be left then to be worth it.
-ALONE, STARTING = 0.3, 1.5
-#: What a script must do, as every process reads it.
-UNGUARDED = 'a script must call `sweep` below `if __name__ == "__main__":`'
 #: What is known of a point.
 OPEN, DONE, FAILED = 0, 1, 2
 #: A sentence that is longer is cut where it is recorded.
@@ -55,7 +51,7 @@ LONGEST_SENTENCE = 250
 CHUNK = 4096
 #: Arguments of a point that all points share: what is wrong with them is refused at once.
 SHARED = ("observables", "options", "times", "t_stops", "tolerance", "time_budget")
-#: What each thread of a worker keeps of the points before.
+#: What each thread of a worker keeps of the points before, and of which sweep they are.
 _BEFORE = threading.local()
 #: Names that a result has beside the axes and observables.
 TAKEN = ("time", "estimated_error", "status", "sentence")
@@ -92,8 +88,7 @@ def sweep(
         mapping that has a number for every name in `observables`.
     executor : concurrent.futures executor, or "serial", optional
         Where the points are computed: any object with `submit`, such as `dask.distributed.Client(…).get_executor()` or
-        `mpi4py.futures.MPIPoolExecutor()`, which stays open; "serial" is this process; None this one and, if it takes
-        more than a second or two, others on the remaining cores.
+        `mpi4py.futures.MPIPoolExecutor()`, which stays open; "serial" is this process; None one process per core.
     store : str or Path, optional
         A folder, a Zarr store, to which results are written as they come. If it exists already, what it holds is not
         computed again; `xarray.open_zarr` reads it at any time.
@@ -118,9 +113,9 @@ def sweep(
 
     Notes
     -----
-    By default a script must call this below `if __name__ == "__main__":`, for every process reads the script. The
-    points of a batch are computed in order, and each gets what those before it have left to start from: its values may
-    differ from those of a single call within the tolerance.
+    With processes (the default) a script must call this below `if __name__ == "__main__":`, for every process reads the
+    script. The points of a batch are computed in order, and each gets what those before it have left to start from:
+    its values may differ from those of a single call within the tolerance.
 
     Examples
     --------
@@ -136,11 +131,6 @@ def sweep(
     >>> slowest["gap"].sel(g0=4.0).item()
     1.05222
     """
-    reading = getattr(
-        current_process(), "_inheriting", False
-    )  # its script, as a process that a sweep has started
-    if executor is None and reading:
-        raise RuntimeError(UNGUARDED)
     grid = _grid(axes)
     if options.get("method", "symmetric") not in METHODS:
         raise ArgumentError("method", f"be among {', '.join(METHODS)}", short(options["method"]))
@@ -167,16 +157,13 @@ def sweep(
             )
     bar = Progress(show=None if progress else False)
     try:
-        here = _Here(work, table)
         if payload is None or executor == "serial":
-            here.run(bar)
-        elif executor is not None:
-            _spread(executor, payload, table, bar)
-        elif not here.run(bar, alone=False) and (others := (os.cpu_count() or 1) - 1):
-            with _threads_off(), _processes(min(others, len(table.open()))) as pool:
-                _spread(pool, payload, table, bar, here)
+            _here(work, table, bar)
+        elif executor is None:
+            with _threads_off(), _processes(len(table.open())) as pool:
+                _spread(pool, payload, table, bar)
         else:
-            here.run(bar)
+            _spread(executor, payload, table, bar)
     finally:
         bar.close()
     return table.dataset()
@@ -248,6 +235,8 @@ class _Work:
     times: np.ndarray | None
     options: Mapping[str, Any]
     by: Callable[[Any], Mapping[str, float]] | None
+    #: What tells one sweep from another.
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def result(self, point: Mapping[str, Any]) -> Any:
         model = self.model_of(**point)
@@ -259,8 +248,8 @@ class _Work:
 
     def answer(self, number: int, point: Mapping[str, Any]) -> _Answer:
         """The values of a point, or why there are none."""
-        if not hasattr(_BEFORE, "neighbours"):
-            _BEFORE.neighbours = Neighbours()
+        if getattr(_BEFORE, "sweep", None) != self.name:
+            _BEFORE.sweep, _BEFORE.neighbours = self.name, Neighbours()
         try:
             with starting_from(_BEFORE.neighbours):
                 found = self.result(point)
@@ -528,73 +517,44 @@ def _run(payload: bytes, points: Sequence[tuple[int, Mapping[str, Any]]]) -> _Ba
     return _Batch(answers, time.perf_counter() - start, (socket.gethostname(), os.getpid()))
 
 
-class _Here:
-    """Computes points in this process, and hands them to the table from time to time."""
-
-    def __init__(self, work: _Work, table: _Table) -> None:
-        self._work, self._table = work, table
-        self._answers: list[_Answer] = []
-        self._written = time.monotonic()
-
-    def run(self, bar: Progress, alone: bool = True) -> bool:
-        """Compute all that is open, and return True; or False where others should help, if not `alone`."""
-        left, start = self._table.open(), time.monotonic()
-        try:
-            for count, number in enumerate(left):
-                taken = time.monotonic() - start
-                if not alone and taken > ALONE and taken * (len(left) - count) > STARTING * count:
-                    return False
-                bar(count / len(left), "sweep")
-                self.point(number)
-        finally:
-            self.flush()
-        return True
-
-    def point(self, number: int) -> None:
-        """Compute one."""
-        self._answers.append(self._work.answer(number, self._table.grid.point(number)))
-        if time.monotonic() - self._written > BATCH:
-            self.flush()
-
-    def flush(self) -> None:
-        """Hand over what there is."""
-        if self._answers:
-            self._table.add(self._answers)
-        self._answers, self._written = [], time.monotonic()
+def _here(work: _Work, table: _Table, bar: Progress) -> None:
+    left = table.open()
+    answers: list[_Answer] = []
+    written = time.monotonic()
+    try:
+        for count, number in enumerate(left):
+            bar(count / len(left), "sweep")
+            answers.append(work.answer(number, table.grid.point(number)))
+            if time.monotonic() - written > BATCH:
+                table.add(answers)
+                answers, written = [], time.monotonic()
+    finally:
+        if answers:
+            table.add(answers)
 
 
-def _spread(executor: Any, payload: bytes, table: _Table, bar: Progress, here: _Here | None = None) -> None:
-    """Hand out batches, as many at a time as keep all workers busy, and take up what comes back.
-
-    What is computed `here` meanwhile is taken from the other end, so that all have neighbours.
-    """
-    left, done = deque(table.open()), 0
-    total = max(len(left), 1)
+def _spread(executor: Any, payload: bytes, table: _Table, bar: Progress) -> None:
+    """Hand out batches, as many at a time as keep all workers busy, and take up what comes back."""
+    left, total = iter(table.open()), max(len(table.open()), 1)
+    remaining, done = len(table.open()), 0
     mean, workers = math.nan, set[tuple[str, int]]()
     assumed = getattr(executor, "_max_workers", None) or os.cpu_count() or 1
     waiting: set[Future[_Batch]] = set()
     try:
         while True:
-            # One batch more than there are workers, as far as is known, keeps each of them busy and shows new ones. How
-            # many there are is known where this process helps; no long queue shall be left to them when it is done.
-            busy = max(assumed, len(workers) + 1) if here is None else assumed
-            most = 2 * busy if here is None else busy + 1
-            while left and len(waiting) < most:
-                share = math.ceil(len(left) / (2 * busy + (here is not None)))
+            # One batch more than there are workers, as far as is known, keeps each of them busy and shows new ones.
+            most = 2 * max(assumed, len(workers) + 1)
+            while remaining and len(waiting) < most:
                 size = 1 if math.isnan(mean) else round(BATCH / max(mean, 1e-6))
-                size = max(1, min(size, LARGEST_BATCH, share))
-                points = [(number, table.grid.point(number)) for number in itertools.islice(left, size)]
+                size = max(1, min(size, LARGEST_BATCH, math.ceil(remaining / most)))
+                numbers = list(itertools.islice(left, size))
+                remaining -= len(numbers)
+                points = [(number, table.grid.point(number)) for number in numbers]
                 waiting.add(executor.submit(_run, payload, points))
-                for _ in points:
-                    left.popleft()
             if not waiting:
                 return
             bar(done / total, "sweep")
-            working = here if left else None
-            finished, waiting = wait(waiting, timeout=0 if working else None, return_when=FIRST_COMPLETED)
-            if working and not finished:
-                working.point(left.pop())
-                done += 1
+            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
             for future in finished:
                 batch = future.result()
                 table.add(batch.answers)
@@ -604,17 +564,17 @@ def _spread(executor: Any, payload: bytes, table: _Table, bar: Progress, here: _
                 mean = new if math.isnan(mean) else 0.7 * mean + 0.3 * new
     except BrokenProcessPool:
         raise RuntimeError(
-            f"The processes of the sweep have ended: {UNGUARDED}, and memory must suffice for a point in each of them."
+            'The processes of the sweep have ended: a script must call `sweep` below `if __name__ == "__main__":`, and '
+            "memory must suffice for one point in each process."
         ) from None
     finally:
         for future in waiting:
             future.cancel()
-        if here is not None:
-            here.flush()
 
 
 @contextlib.contextmanager
-def _processes(count: int) -> Iterator[Executor]:
+def _processes(points: int) -> Iterator[Executor]:
+    count = max(1, min(os.cpu_count() or 1, points))
     pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_end_with_parent)
     try:
         yield pool

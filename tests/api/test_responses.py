@@ -26,9 +26,6 @@ from centralspin import (
 )
 from centralspin.methods.full_space import FullSpace
 from centralspin.question import ask
-from centralspin.symmetric import response
-from centralspin.symmetric.cut import TooSmallError
-from centralspin.symmetric.response import Spectral
 
 X, Y, Z = PAULI
 LOWER = np.diag(np.sqrt(np.arange(1.0, 8)), 1)
@@ -148,27 +145,6 @@ def test_the_spectrum_is_the_integral_of_the_correlation(N: float) -> None:
     frequencies = np.array([-2.0, 0.0, 0.7])
     exact = [2 * np.real((weights * np.exp(-1j * w * times)) @ C) for w in frequencies]
     np.testing.assert_allclose(spectrum(model, frequencies, SIGMA_PLUS, SIGMA_MINUS), exact, atol=2e-6)
-
-
-def test_a_cut_at_which_nothing_decays_is_left_for_a_larger_one(monkeypatch) -> None:
-    """It may be an accident of the cut; what decays at none is refused in a sentence."""
-    model, cuts = CentralSpinModel.figure_2(N=20), []
-    right = spectrum(model, np.array([-1.0, 0.5]), SIGMA_PLUS, SIGMA_MINUS)
-    steady = Spectral._steady
-
-    def failing(self, *sets):
-        cuts.append(self.cut)
-        if len(cuts) == 1:
-            raise TooSmallError("The correlation did not decay.")
-        return steady(self, *sets)
-
-    monkeypatch.setattr(Spectral, "_steady", failing)
-    found = spectrum(model, np.array([-1.0, 0.5]), SIGMA_PLUS, SIGMA_MINUS)
-    assert np.abs(np.asarray(found) - np.asarray(right)).max() < 1e-8 and cuts[1] > cuts[0]
-    monkeypatch.setattr(response, "STRETCHES", 1)
-    slow = CentralSpinModel.figure_2(N=3).replace(central_pump=1e-4, central_decay=1e-4, g0=0.0)
-    with pytest.raises(ConvergenceError, match="did not decay: the stationary state is reached too slowly"):
-        spectrum(slow, np.array([0.5]), SIGMA_PLUS, SIGMA_MINUS)
 
 
 def test_the_sum_rule() -> None:

@@ -355,12 +355,8 @@ def test_an_interrupted_run_keeps_what_it_has(tmp_path) -> None:
 def test_a_script_without_a_guard_is_told_so(tmp_path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "import time\n"
         "from centralspin import CentralSpinModel, sweep\n"
-        "def slow(model):\n"
-        "    time.sleep(0.1)\n"
-        "    return {'one': 1.0}\n"
-        "sweep(CentralSpinModel.figure_2(N=2), {'g0': range(50)}, 'one', by=slow)\n",
+        "sweep(CentralSpinModel.figure_2(N=2), {'g0': [1.0]}, 'tau_z')\n",
         encoding="utf-8",
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -368,22 +364,6 @@ def test_a_script_without_a_guard_is_told_so(tmp_path) -> None:
         [sys.executable, str(script)], capture_output=True, text=True, timeout=120, env=environment
     )
     assert run.returncode and 'a script must call `sweep` below `if __name__ == "__main__":`' in run.stderr
-
-
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="there is one core")
-def test_by_default_other_processes_help_where_it_takes_long(tmp_path) -> None:
-    def who(model):
-        time.sleep(0.02)
-        return {"who": os.getpid(), "found": model.g0}
-
-    couplings = np.linspace(1, 2, 200)
-    few = sweep(MODEL, {"g0": couplings[:10]}, ("who", "found"), by=who)
-    assert (few["who"] == os.getpid()).all(), "starting another process would take longer"
-    many = sweep(MODEL, {"g0": couplings}, ("who", "found"), by=who, store=tmp_path / "store")
-    assert (many["status"] == 1).all() and (many["found"] == many["g0"]).all()
-    here = (many["who"] == os.getpid()).values
-    assert here[0] and here[-1] and not here.all(), "the first ones, and then those at the other end"
-    assert sweep(MODEL, {"g0": couplings}, ("who", "found"), by=who, store=tmp_path / "store").equals(many)
 
 
 def test_workers_draw_no_bars_of_their_own(monkeypatch) -> None:

@@ -38,8 +38,9 @@ EXPONENTIAL = (60, 4)
 #: The time τ in units of the slowest relaxation, at least and at most, and in units of the fastest oscillation: shorter
 #: ones take more Krylov vectors, longer ones more products.
 TIMES, RADIANS = (0.15, 1.0), 64.0
-#: A random vector is found again from its image to this residual, and to this error unless something is annihilated.
-PROBED = (1e-5, 1e-2)
+#: A random vector is found again from its image to this residual, and to this error unless something is annihilated:
+#: one vector that is has about one part of 1/√n in it.
+PROBED = (1e-7, 1e-4)
 #: A cycle has to make a residual that much smaller for another one to be worth while.
 WORTHWHILE = 1e-2
 #: So many iterations are worth a factorisation with more than so many entries per row.
@@ -72,10 +73,17 @@ class StationarySolver:
     readout : sparse matrix, shape (m, n), optional
         What is read of the solution. If it is given, errors are judged by what reaches it.
     unique : bool
-        Whether up to `DIRECT` unknowns it is known that the solution is unique. Otherwise that is established, if there
-        is a readout, by the condition of the factorised matrix.
+        Whether it is known that the solution is unique. Otherwise that is established where there is a readout: by the
+        condition of a factorised matrix, or by a random vector that must be found again from its image.
     progress : callable, optional
         Told which fraction is done.
+
+    Attributes
+    ----------
+    unique : bool
+        Whether it is known by now that the solution is unique.
+    sensitivity : float or None
+        By how much what is read changes per residual of an equation in which the largest coefficient is 1, if known.
     """
 
     def __init__(
@@ -88,19 +96,16 @@ class StationarySolver:
         self._bordered, self._scale, self._row = bordered(self._L, trace)
         self._lu: Any = None
         self._part: Any = None  # what is factorised of it instead, if anything
-        self._readout = readout
+        self._readout, self.unique = readout, unique
+        self.sensitivity: float | None = None
         self._rest: np.ndarray | None = None  # the stationary state, once it is known
-        if n <= DIRECT:
-            self._lu = factorise(self._bordered)
-            if readout is not None and not unique:
-                self._establish()
-        elif n <= min(DIRECT_AT_MOST, DIRECT_PER_RADIAN * self._evolving()):
-            self._lu = factorise(self._bordered)
+        if n <= DIRECT or n <= min(DIRECT_AT_MOST, DIRECT_PER_RADIAN * self._evolving()):
+            self._factorise()
         elif n <= BLOCKS and blocks is not None and (blocks != blocks[0]).any():
             entries = self._bordered.tocoo()
             inside = blocks[entries.row] == blocks[entries.col]
             if inside.all():  # the blocks do not know of each other, and each of them is small
-                self._lu = factorise(self._bordered)
+                self._factorise()
             else:
                 place = entries.row[inside], entries.col[inside]
                 self._part = coo_matrix((entries.data[inside], place), shape=L.shape)
@@ -114,6 +119,12 @@ class StationarySolver:
         self._time = min(max(RADIANS / frequency, least), most)
         self._radians = frequency * self._time
         return self._radians
+
+    def _factorise(self) -> None:
+        """Factorise the whole matrix, and establish that the solution is unique if that is not known."""
+        self._lu = factorise(self._bordered)
+        if self._readout is not None and not self.unique:
+            self._establish()
 
     def _establish(self) -> None:
         """Raise if L has a second stationary state, or if round-off leaves fewer digits than the tolerance asks for."""
@@ -132,6 +143,7 @@ class StationarySolver:
                 f"The stationary state is ill conditioned: round-off leaves errors of {error:.2g} (relaxation times "
                 f"up to about {size:.2g})."
             )
+        self.unique = True
 
     def _forward_error(self, v: np.ndarray, right: np.ndarray) -> float:
         """What round-off leaves of error in the readouts: at most |R A⁻¹| (ε |A| |v| + |A v − b|)."""
@@ -139,7 +151,9 @@ class StationarySolver:
         rows = np.concatenate([rows.real, rows.imag]) if np.iscomplexobj(rows) else rows
         A = self._bordered
         missed = EPSILON * (abs(A) @ np.abs(v) + np.abs(right)) + np.abs(A @ v - right)
-        return max((float(np.abs(self._lu.solve(row, "T")) @ missed) for row in rows), default=0.0)
+        weights = [np.abs(self._lu.solve(row, "T")) for row in rows]
+        self.sensitivity = max((float(w.max(initial=0)) for w in weights), default=0.0)
+        return max((float(w @ missed) for w in weights), default=0.0)
 
     def solve(
         self, source: np.ndarray, trace: float = 0.0, guess: np.ndarray | None = None, relative: float = 0.0
@@ -157,11 +171,13 @@ class StationarySolver:
         if self._part is not None and not relative:
             start = self._blockwise(right, start)
         try:
-            return self._exponential(source, trace, start, relative, guess is not None or trace == 0)
+            return self._exponential(
+                source, trace, start, relative, self.unique or guess is not None or trace == 0
+            )
         except NotUniqueError:
             if len(right) > DIRECT_AT_MOST:
                 raise
-        self._lu = factorise(self._bordered)
+        self._factorise()
         return self.solve(source, trace)
 
     def stationary(self, guess: np.ndarray | None = None, relative: float = 0.0) -> np.ndarray:
@@ -240,6 +256,7 @@ class StationarySolver:
             back = krylov(operator, operator(probe), least, most, told)[0]
             if not float(np.linalg.norm(back - probe)) <= PROBED[1] * float(np.linalg.norm(probe)):
                 raise NotUniqueError("The stationary state is not unique, or is reached too slowly to tell.")
+            self.unique = True
         return v
 
     def _near(

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConvergenceError, TruncationError
+from ..errors import TruncationError
 from ..numerics.stationary import NotUniqueError
 from ..numerics.stepping import RoundOffError
 from .sectors import Frame
@@ -135,14 +135,6 @@ class Shape:
         return [(m, quanta) for m, quanta in ((ones, ALWAYS), (read, self.power)) if heaviest * quanta > cut]
 
 
-class TooSmallError(ConvergenceError):
-    """What may be an accident of a cut that is too small."""
-
-
-#: What a larger cut may not have.
-ACCIDENTS = NotUniqueError, RoundOffError, TooSmallError
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What a run at one cut gave.
@@ -167,7 +159,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Converged:
-    """The outcome that met the tolerance, its cut, its error, whether nothing was left out, and all cuts and errors."""
+    """The outcome that met the tolerance, its cut, its error, whether nothing was left out; `before` for the next."""
 
     outcome: Outcome
     cut: int
@@ -214,7 +206,11 @@ def converge(
     history: list[tuple[int, float]] = []
     failures = 0
     while True:
-        if (needed := memory(cut)) > memory_budget:
+        needed = memory(cut)
+        if needed > memory_budget and cut == begin > first and fixed is None and not history:
+            cut, begin, before = first, first, ()
+            continue
+        if needed > memory_budget:
             miss = (
                 f", and the cut {history[-1][0]} before it is off by about {history[-1][1]:.2g}"
                 if history
@@ -229,7 +225,7 @@ def converge(
         try:
             outcome = run(cut, outer, inner)
             complete = complete and outcome.difference == 0  # an initial state may be known at some cut only
-        except ACCIDENTS as problem:
+        except (NotUniqueError, RoundOffError) as problem:  # perhaps by accident of a cut that is too small
             if cut == begin > first and fixed is None and not history:  # what was nearby does not help here
                 cut, begin, before = first, first, ()
                 continue
@@ -242,13 +238,15 @@ def converge(
             cut = cut * 2 if not history else math.ceil(cut * GROWTH[1])
             continue
         difference = outcome.difference if math.isfinite(outcome.difference) else math.inf
-        smaller = history or [known for known in before if known[0] < cut]
-        error = difference * lag(smaller, cut, difference)
+        error = difference * lag(history, cut, difference)
+        if before and not history:  # as if errors fell half as quickly as they did nearby
+            error = difference * lagging(slope(before) / 2)
         if fixed is not None and fixed < first and not complete:
             further = max(cut, ALWAYS) + FURTHER
             if memory(further) <= memory_budget:
                 error = max(error, _seen_from(run(further, *shape.sets(further)), outcome))
         if complete or error <= share * tolerance or fixed is not None:
+            smaller = history or [known for known in before if known[0] < cut]
             return Converged(outcome, cut, error, complete, [*smaller, (cut, error)])
         history.append((cut, error))
         cut = following(history, share * tolerance)
@@ -262,7 +260,12 @@ def _seen_from(wider: Outcome, outcome: Outcome) -> float:
 
 def lag(history: Sequence[tuple[int, float]], cut: int, difference: float) -> float:
     """How many times the difference the error may be: 1 where it falls quickly, more where it falls slowly."""
-    ratio = math.exp(-slope([*history, (cut, difference)]))
+    return lagging(slope([*history, (cut, difference)]))
+
+
+def lagging(slope: float) -> float:
+    """The same where the logarithm of the error falls by `slope` per unit of cut."""
+    ratio = math.exp(-slope)
     return max(1.0, ratio / (1 - ratio))
 
 

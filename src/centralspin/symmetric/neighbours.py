@@ -3,7 +3,10 @@ r"""Stationary states of many problems that differ a little: each is found from 
 The combination of the states before that fits best is close where parameters change smoothly. And the factorisation A₀
 of one problem is a good preconditioner for the next: of :math:`A_0^{-1} A` most eigenvalues are near 1, so that few
 iterations do where a factorisation of A would take most of the time. It is made afresh where they do not do any more.
-That a stationary state is unique is established as ever, at the first cut, which is small enough.
+
+None of that can tell that a problem has two stationary states, nor see what is far slower in it than in those before.
+So it is used only after the problem was solved by itself at a small cut: there its state was found to be unique, and
+how much a residual matters to what is read. Residuals must be so small that they do not matter.
 """
 
 from __future__ import annotations
@@ -21,34 +24,40 @@ from scipy.sparse.linalg import LinearOperator, gmres
 from ..errors import ConvergenceError
 from ..numerics.stationary import bordered, factorise
 
-#: Below so many unknowns a problem is solved by itself, which also tells whether it has one solution; above so many
-#: a factorisation, which fills in, takes longer than it saves.
+#: Below so many unknowns a problem is solved by itself; above so many a factorisation, which fills in, takes longer
+#: than it saves.
 LEAST, MOST = 700, 3500
-#: Sets of occupations that states and factorisations are kept of.
-KEPT = 6
+#: Sets of occupations that states and factorisations are kept of, and questions of which cuts are kept.
+KEPT, ASKED = 6, 64
 #: States that a guess is combined of.
 STATES = 6
 #: Iterations after which a new factorisation is better.
 ITERATIONS = 25
-#: The part of the allowed error that iterations aim at, and the part that is accepted. Both are of the correction that
-#: A₀ would make, which is too small for a mode of A that is slower than those of A₀.
-AIM, ACCEPTED = 1e-3, 1e-2
+#: The part of the tolerance that residuals may use up, if they matter this many times as much as at a small cut.
+ACCEPTED, SAFETY = 0.1, 10.0
+#: Iterations aim at this part of what is accepted.
+AIM = 1e-2
 
 
 class Neighbours:
-    """Factorisations and states of the problems before this one, by the set of occupations."""
+    """Cuts, states and factorisations of the problems before this one."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[Any, tuple[Any, list[np.ndarray]]] = OrderedDict()
-        #: Cuts and errors, by what is asked; see `cut`.
-        self.errors: dict[Any, list[tuple[int, float]]] = {}
+        self._cuts: OrderedDict[Any, list[tuple[int, float]]] = OrderedDict()
         #: How often a factorisation was made, and how often one was used again.
         self.made, self.used = 0, 0
 
-    def stationary(
-        self, key: Any, L: csr_matrix, rows: Any, tolerance: float
-    ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Return v with L v = 0 and v_0 = 1, or None where another way is better; and a guess at it, if there is one.
+    def cuts(self, asked: Any) -> list[tuple[int, float]]:
+        """Cuts and errors where the same was asked of a problem nearby, see `cut`."""
+        return self._cuts.get(asked, [])
+
+    def learn(self, asked: Any, cuts: list[tuple[int, float]]) -> None:
+        """Keep cuts and errors."""
+        keep(self._cuts, asked, cuts, ASKED)
+
+    def stationary(self, key: Any, L: csr_matrix, sensitivity: float, tolerance: float) -> np.ndarray | None:
+        """Return v with L v = 0 and v_0 = 1, or None where another way is better.
 
         Parameters
         ----------
@@ -56,44 +65,40 @@ class Neighbours:
             What two problems have in common whose matrices have one shape and meaning.
         L : sparse matrix
             The generator.
-        rows : sparse matrix
-            What is read.
+        sensitivity : float
+            By how much what is read changes per residual, see `StationarySolver`, at a small cut.
         tolerance : float
             The error that is allowed in what is read.
         """
         n = L.shape[0]
-        if n <= LEAST:
-            return None, None
         trace = np.eye(1, n)[0]
         A, scale, _ = bordered(L, trace)
-        b, rows = scale[0] * trace, abs(rows)
-        lu, states = self._known.get(key, (None, []))
-        guess = nearest(A, b, states) if states else None
-        if n > MOST:
-            return None, guess
-        if lu is not None and guess is not None:
-            v = improved(A, b, lu, guess, rows, tolerance)
+        b = scale[0] * trace
+        allowed = ACCEPTED * tolerance / max(SAFETY * sensitivity, 1e-300)
+        if key in self._known:
+            lu, states = self._known[key]
+            v = improved(A, b, lu, nearest(A, b, states), allowed)
             if v is not None:
                 self.used += 1
-                self.keep(key, v, lu)
-                return v, guess
+                keep(self._known, key, (lu, [*states[1 - STATES :], v]), KEPT)
+                return v
         try:
             lu = factorise(A)
         except ConvergenceError:  # the usual way finds out why
-            return None, guess
+            return None
         self.made += 1
-        v = improved(A, b, lu, lu.solve(b), rows, tolerance)
+        v = improved(A, b, lu, lu.solve(b), allowed)
         if v is not None:
-            self.keep(key, v, lu)
-        return v, guess
+            keep(self._known, key, (lu, [v]), KEPT)
+        return v
 
-    def keep(self, key: Any, v: np.ndarray, lu: Any = None) -> None:
-        """Keep a state, and the factorisation with which it was found, if any."""
-        states = self._known.get(key, (None, []))[1]
-        self._known[key] = lu, [*states[-STATES + 1 :], v]
-        self._known.move_to_end(key)
-        while len(self._known) > KEPT:
-            self._known.popitem(last=False)
+
+def keep(known: OrderedDict[Any, Any], key: Any, value: Any, most: int) -> None:
+    """Keep a value, and only the last ones that were kept."""
+    known[key] = value
+    known.move_to_end(key)
+    while len(known) > most:
+        known.popitem(last=False)
 
 
 def nearest(A: csr_matrix, b: np.ndarray, states: list[np.ndarray]) -> np.ndarray:
@@ -104,21 +109,17 @@ def nearest(A: csr_matrix, b: np.ndarray, states: list[np.ndarray]) -> np.ndarra
     return np.asarray(Q @ np.linalg.lstsq(A @ Q, b, rcond=None)[0])
 
 
-def improved(
-    A: csr_matrix, b: np.ndarray, lu: Any, v: np.ndarray, rows: Any, tolerance: float
-) -> np.ndarray | None:
-    """Solve A v = b from a guess, preconditioned by a factorisation; None where that does not converge."""
-    n = len(b)
-    correction = lu.solve(b - A @ v)
-    operator = LinearOperator((n, n), matvec=lambda x: lu.solve(A @ x), dtype=float)
-    aim = max(AIM * tolerance, 1e-14 * float(np.linalg.norm(v)))
-    if np.linalg.norm(correction) > aim:
-        change, _ = gmres(operator, correction, rtol=0.0, atol=aim, restart=ITERATIONS, maxiter=1)
+def improved(A: csr_matrix, b: np.ndarray, lu: Any, v: np.ndarray, allowed: float) -> np.ndarray | None:
+    """Solve A v = b from a guess, preconditioned by a factorisation; None where |A v − b| remains above `allowed`."""
+    missing = b - A @ v
+    if np.abs(missing).sum() > allowed:
+        operator = LinearOperator(A.shape, matvec=lambda x: lu.solve(A @ x), dtype=float)
+        aim = max(AIM * allowed, 1e-15 * float(np.linalg.norm(v)))
+        change, _ = gmres(operator, lu.solve(missing), rtol=0.0, atol=aim, restart=ITERATIONS, maxiter=1)
         v = v + change
-        correction = lu.solve(b - A @ v)
-    v = v + correction
-    missed = float((rows @ np.abs(correction)).max(initial=0))
-    return v if missed <= ACCEPTED * tolerance else None
+        v = v + lu.solve(b - A @ v)
+        missing = b - A @ v
+    return v if np.abs(missing).sum() <= allowed else None
 
 
 _CURRENT: ContextVar[Neighbours | None] = ContextVar("neighbours", default=None)

@@ -18,11 +18,12 @@ from numpy.polynomial.legendre import leggauss, legvander
 from scipy.sparse import csr_matrix
 from scipy.special import spherical_jn
 
+from ..errors import ConvergenceError
 from ..numerics.eigenvalues import slowest
 from ..numerics.stepping import EPSILON, evolve_linear
 from ..problem.general import Task
 from ..problem.moments import Moment
-from .cut import Outcome, TooSmallError
+from .cut import Outcome
 from .settling import masks
 from .setup import INTEGRATION, triangular
 from .solver import Solver
@@ -142,7 +143,7 @@ class Spectral(Response):
                 return Outcome(total, apart, generator.size)
             if rough <= SMOOTH * tolerance:
                 length *= 1.5
-        raise TooSmallError("The correlation did not decay: the stationary state is reached too slowly.")
+        raise ConvergenceError("The correlation did not decay: the stationary state is reached too slowly.")
 
 
 class Panels:

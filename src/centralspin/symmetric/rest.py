@@ -10,7 +10,7 @@ import numpy as np
 from scipy.linalg import null_space
 from scipy.sparse import csr_matrix
 
-from ..numerics.stationary import NotUniqueError, PartSolver, StationarySolver
+from ..numerics.stationary import DIRECT, NotUniqueError, PartSolver, StationarySolver
 from . import neighbours
 from .cut import Outcome
 from .settling import masks
@@ -28,6 +28,11 @@ LARGEST_DENSE = 1500
 class Rest(Setup):
     """A task without times."""
 
+    #: Whether it is known that the stationary state is unique, or was looked for at the first cut; and by how much what
+    #: is read changes per residual.
+    _unique = _looked = False
+    _sensitivity: float | None = None
+
     def _stationary(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
         """The stationary state, or its coefficients."""
         generator, mask = self._prepared(outer, inner)
@@ -40,6 +45,7 @@ class Rest(Setup):
 
     def rest_state(self, generator: Any, mask: np.ndarray, rows: csr_matrix) -> np.ndarray:
         """Stationary states by set, as columns; coefficients obey L_0 v_l = −Σ_{i<l} L_{l−i} v_i, without trace."""
+        self._look_first(generator.size)
         sizes = self._sizes(generator)
         of_one = sizes[: generator.size]
         matrices = [rescaled(matrix, of_one) for matrix in generator.matrices(self.references)]
@@ -53,35 +59,51 @@ class Rest(Setup):
             all_of = len(index) == generator.size
             L = matrices if all_of else [matrix[index][:, index] for matrix in matrices]
             near = [part[index] for part in found[0].reshape(len(L), -1)] if found else []
-            states, guess = self._from_neighbour(generator, index, L, rows, of_one, tolerance)
+            states = self._from_neighbour(generator, index, L, of_one, tolerance)
             if states is None and whole is not None:
                 states = self._part(*whole, index, L, near)
             if states is None:
-                whole, states = self._whole(generator, index, L, rows, of_one, tolerance, near, guess)
-                self._tell(generator, index, of_one, states)
+                whole, states = self._whole(generator, index, L, rows, of_one, tolerance, near)
             full = np.zeros((len(states), generator.size))
             full[:, index] = states
             found.append(full.ravel())
         self._keep(generator, found[0] * sizes)
         return np.column_stack(found) * sizes[:, None]
 
+    def _look_first(self, size: int) -> None:
+        """Before a large set is relied on, find out at the first cut that the stationary state is unique, or raise."""
+        if self.cut == self.first:
+            self._looked = True
+        alone = neighbours.current() is None or len(self.orders) > 1
+        if self._unique or self._looked or size <= (DIRECT if alone else neighbours.LEAST):
+            return
+        before = self.cut, self._inner
+        self.cut = self.first
+        outer, _ = self.shape.sets(self.cut)
+        generator, mask = self._prepared(outer, np.ones(len(outer), dtype=bool))
+        self.rest_state(generator, mask, triangular(generator.rows(self.readout, self.references)))
+        self.cut, self._inner = before
+
     def _whole(
         self, generator: Any, index: np.ndarray, L: Sequence[csr_matrix], rows: csr_matrix, sizes: np.ndarray,
-        tolerance: float, near: Sequence[np.ndarray], nearby: np.ndarray | None,
+        tolerance: float, near: Sequence[np.ndarray],
     ) -> tuple[tuple[StationarySolver, np.ndarray], list[np.ndarray]]:  # fmt: skip
         """The stationary state on some of the unknowns, and all of its orders, with a solver of their own."""
         blocks, part = generator.blocks(), DIFFERENCE if near else 0.0
-        guess = self._guess(generator, sizes) if nearby is None else nearby
-        first = near[0] if near else guess if guess is None or guess is nearby else guess[index]
+        guess = self._guess(generator, sizes)
+        first = near[0] if near else None if guess is None else guess[index]
         try:
             solver = StationarySolver(
                 L[0], np.eye(1, len(index))[0], tolerance, blocks=None if blocks is None else blocks[index],
                 slowest=self.slowest, readout=rows[: len(self.task.moments), : generator.size][:, index],
-                unique=bool(near), progress=self.task.progress,
+                unique=bool(near) or (self._unique and len(index) > DIRECT), progress=self.task.progress,
             )  # fmt: skip
             states = [solver.stationary(first, part)]
         except NotUniqueError as error:
             raise NotUniqueError(f"{error} {self.conserved(L[0], generator, index)}".strip()) from None
+        if not near:
+            self._unique = self._unique or solver.unique
+            self._sensitivity = self._sensitivity or solver.sensitivity
         for l in range(1, len(L)):
             states.append(solver.solve(_source(L, states), 0.0, near[l] if near else None, part))
         return (solver, index), states
@@ -102,29 +124,18 @@ class Rest(Setup):
         return states
 
     def _from_neighbour(
-        self, generator: Any, index: np.ndarray, L: Sequence[csr_matrix], rows: csr_matrix, sizes: np.ndarray,
-        tolerance: float,
-    ) -> tuple[list[np.ndarray] | None, np.ndarray | None]:  # fmt: skip
-        """The stationary state on some of the unknowns, or a guess at it, where those of problems nearby are known."""
-        known = neighbours.current()
-        if known is None or len(L) > 1 or len(index) <= neighbours.LEAST:
-            return None, None
-        v, guess = known.stationary(self._key(generator, index, sizes), L[0], rows[:, index], tolerance)
-        return None if v is None else [v], guess
-
-    def _tell(
-        self, generator: Any, index: np.ndarray, sizes: np.ndarray, states: Sequence[np.ndarray]
-    ) -> None:
-        """Leave a stationary state to the problems that follow."""
-        known = neighbours.current()
-        if known is not None and len(states) == 1 and len(index) > neighbours.LEAST:
-            known.keep(self._key(generator, index, sizes), states[0])
-
-    @staticmethod
-    def _key(generator: Any, index: np.ndarray, sizes: np.ndarray) -> int:
-        """What two problems have in common whose unknowns are the same."""
+        self, generator: Any, index: np.ndarray, L: Sequence[csr_matrix], sizes: np.ndarray, tolerance: float
+    ) -> list[np.ndarray] | None:
+        """The stationary state on some of the unknowns, where those of problems nearby are known, see `neighbours`."""
+        known, n = neighbours.current(), len(index)
+        if known is None or len(L) > 1 or not self._unique or self._sensitivity is None:
+            return None
+        if not neighbours.LEAST < n <= neighbours.MOST:
+            return None
         occupations = generator.space.occupations
-        return hash((occupations.tobytes(), occupations.shape, index.tobytes(), sizes.tobytes()))
+        key = hash((occupations.tobytes(), occupations.shape, index.tobytes(), sizes.tobytes()))
+        v = known.stationary(key, L[0], self._sensitivity, tolerance)
+        return None if v is None else [v]
 
     def _guess(self, generator: Any, sizes: np.ndarray) -> np.ndarray | None:
         """A guess at the scaled stationary state: that at the cut before."""
@@ -142,7 +153,6 @@ class Rest(Setup):
         basis = self.compiled.basis
         if L.shape[0] > LARGEST_DENSE or basis.size == 1:
             return ""
-        rows = np.zeros((generator.size, 0))
         null = null_space(L.toarray().T, rcond=1e-11)
         rows = np.zeros((generator.size, null.shape[1]), dtype=null.dtype)
         rows[index] = null

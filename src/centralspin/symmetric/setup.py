@@ -52,7 +52,7 @@ class Setup:
         factors: Sequence[Moment | None] = (),
         whole: bool = False,
     ) -> None:
-        self.task, self.orders, self.cut, self.share = task, tuple(orders), 0, 1.0
+        self.task, self.orders, self.cut, self.first, self.share = task, tuple(orders), 0, 0, 1.0
         start: Held | None = task.start
         self.compiled = compile_problem(task.problem, start, whole, task.times is None)
         problem = self.compiled.problem

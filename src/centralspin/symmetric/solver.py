@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
-from ..numerics.stationary import DIRECT, NotUniqueError
 from ..numerics.stepping import DEGREE
 from ..problem.general import Problem, Task
 from ..problem.moments import Moment, Reading
@@ -18,7 +17,6 @@ from . import jumps, neighbours
 from .compile import as_written
 from .cut import FIRST_CUT, Converged, Outcome, converge
 from .evolution import Evolution
-from .neighbours import LEAST
 from .rest import Rest
 from .settling import columns
 from .setup import INTEGRATION
@@ -80,9 +78,7 @@ class Solver(Evolution, Rest):
             return self.shape.unknowns(cut, compiled.basis.size) * of_unknown * len(self.orders)
 
         first, fixed = FIRST_CUT[regime], task.options.get("cut")
-        first = first if task.start is None else max(first, task.start.cut)
-        if task.times is None and fixed is not None and fixed > first:
-            self._establish(first)
+        self.first = first = first if task.start is None else max(first, task.start.cut)
         step: Callable[[np.ndarray, np.ndarray], Outcome]
         step = self._steady if task.times is not None else self._stationary
         if task.times is not None and compiled.moving:
@@ -95,21 +91,10 @@ class Solver(Evolution, Rest):
             self.cut = cut
             return step(outer, inner)
 
-        known, asked, nearby = neighbours.current(), self._asked(), list[tuple[int, float]]()
-        if known is not None and fixed is None and task.start is None:
-            nearby = known.errors.get(asked, [])
-            most = (
-                LEAST if self.orders == (None,) else DIRECT
-            )  # up to so many unknowns a run finds out by itself
-            if (
-                nearby
-                and task.times is None
-                and self.shape.unknowns(nearby[-1][0], compiled.basis.size) > most
-            ):
-                try:
-                    self._establish(first)
-                except NotUniqueError:  # perhaps by accident of the cut
-                    nearby = []
+        known = neighbours.current()
+        follows = known is not None and type(self) is Solver and fixed is None and task.start is None
+        asked = self._asked()
+        nearby = known.cuts(asked) if known is not None and follows else []
         found: Converged = converge(
             self.shape,
             run,
@@ -121,8 +106,8 @@ class Solver(Evolution, Rest):
             task.options.get("memory_budget", MEMORY_BUDGET),
             nearby,
         )
-        if known is not None:
-            known.errors[asked] = found.history
+        if known is not None and follows:
+            known.learn(asked, found.history)
         self.end = found.outcome.end
         details: dict[str, Any] = {
             "cut": found.cut,
@@ -137,17 +122,12 @@ class Solver(Evolution, Rest):
         before = 0.0 if task.start is None else task.start.integration
         return values, details, found.error + INTEGRATION * task.tolerance + before
 
-    def _establish(self, cut: int) -> None:
-        """Find out at a small cut that the stationary state is unique, or raise."""
-        outer, inner = self.shape.sets(cut)
-        self._stationary(outer, np.ones_like(inner))
-
     def _asked(self) -> tuple[Any, ...]:
         """What two tasks have in common where the cut that one needs is likely to do for the other."""
         weights = tuple(tuple(w.tolist()) for w in self.shape.weights)
         times = None if self.task.times is None else len(self.task.times)
         sizes, asked = tuple(self.shape.sizes), len(self.task.moments)
-        return type(self), weights, sizes, self.task.tolerance, self.orders, times, asked
+        return weights, sizes, self.task.tolerance, self.orders, times, asked
 
     def start(self, generator: Any, mask: np.ndarray) -> np.ndarray:
         """The initial state, shape (unknowns of all orders, columns): for every set its real and its imaginary part."""
