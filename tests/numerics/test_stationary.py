@@ -207,6 +207,43 @@ def test_blocks_that_do_not_know_of_each_other_are_factorised(monkeypatch):
     np.testing.assert_allclose(solver.solve(L @ v, v[:8].sum()), v, atol=1e-9)
 
 
+def test_one_state_too_many_is_seen_among_very_many_unknowns():
+    """A random vector has one part in √n of what is annihilated."""
+    n = 10_000
+    random = np.random.default_rng(5)
+    to = np.concatenate([random.permutation(n) for _ in range(6)])
+    hops = csr_matrix((random.random(6 * n), (to, np.tile(np.arange(n), 6))), shape=(n, n))
+    L = csr_matrix(hops - diags_array(np.asarray(hops.sum(axis=0)).ravel()))
+    one = StationarySolver(L, np.ones(n), 1e-8).stationary()
+    assert np.abs(L @ one).max() < 1e-8 and one.sum() == pytest.approx(1)
+    with pytest.raises(NotUniqueError):
+        StationarySolver(csr_matrix(block_diag([L, L])), np.ones(2 * n), 1e-8).stationary()
+
+
+def test_a_large_matrix_that_is_factorised_is_looked_at_too(monkeypatch):
+    """Where the exponential finds several states, or the factorisation is thought to be quicker."""
+    L = csr_matrix(block_diag([markov(0), markov(1)]))
+    monkeypatch.setattr(stationary, "DIRECT", 0)
+    for most in (0, 1e9):
+        monkeypatch.setattr(stationary, "DIRECT_PER_RADIAN", most)
+        with pytest.raises(NotUniqueError):
+            StationarySolver(L, np.ones(16), 1e-8, readout=eye_array(16)).stationary()
+    known = StationarySolver(csr_matrix(markov(0)), np.ones(8), 1e-8, readout=eye_array(8))
+    assert known.unique and known.sensitivity > 0
+
+
+def test_the_sensitivity_bounds_what_a_residual_does():
+    L, trace = csr_matrix(markov(3)), np.ones(8)
+    rows = np.random.default_rng(1).normal(size=(2, 8))
+    solver = StationarySolver(L, trace, 1e-8, readout=csr_matrix(rows))
+    A, b = solver._bordered, solver._scale * np.eye(8)[0]
+    v = solver.stationary()
+    for j in range(8):
+        off = v + 1e-3 * np.eye(8)[j]
+        change = np.abs(rows @ (off - v)).max()
+        assert change <= solver.sensitivity * np.abs(A @ off - b).sum() * (1 + 1e-9)
+
+
 def test_a_search_by_the_exponential_can_be_stopped_at_every_step(monkeypatch):
     """Also inside one application of the exponential, which may take many steps."""
     monkeypatch.setattr(stationary, "DIRECT", 0)

@@ -16,7 +16,9 @@ from centralspin.symmetric.cut import (
     FIRST_SLOPE,
     GROWTH,
     LEAST_SLOPE,
+    Outcome,
     Shape,
+    converge,
     following,
     lag,
     slope,
@@ -136,6 +138,46 @@ def test_a_slowly_falling_error_is_larger_than_the_difference():
         r = math.exp(-rate)
         assert lag([(8, 1.0)], 18, math.exp(-10 * rate)) == pytest.approx(r / (1 - r))
     assert lag([(8, 1.0)], 10, math.exp(-2 * 2.0)) == 1.0
+
+
+class Falling:
+    """Differences that fall as A r^cut, whatever the sets are; what is left is a geometric series."""
+
+    def __init__(self, A, r):
+        self.A, self.r, self.cuts = A, r, []
+
+    def sets(self, cut):
+        return np.zeros((2, 1)), np.array([True, False])
+
+    def run(self, cut, outer, inner):
+        self.cuts.append(cut)
+        return Outcome(np.zeros(1), self.A * self.r**cut, 2)
+
+    def converge(self, tolerance, before=(), budget=math.inf):
+        return converge(self, self.run, tolerance, 0.9, 8, None, lambda cut: float(cut), budget, before)
+
+
+def test_errors_that_fall_more_slowly_than_nearby_are_not_taken_for_small():
+    quick = Falling(1e3, 0.45).converge(1e-8)
+    assert len(quick.history) > 1
+    for A, r in ((4e-8, 0.95), (1e-4, 0.8), (1e2, 0.4), (1e-12, 0.9)):
+        for tolerance in (1e-8, 1e-6):
+            found = Falling(A, r).converge(tolerance, quick.history)
+            left = A * r ** (found.cut + 1) / (1 - r)
+            assert left <= min(tolerance, 1.5 * found.error)
+
+
+def test_the_search_begins_near_the_last_cut_of_a_problem_nearby():
+    for error, begin in ((2.7e-9, 20), (8e-9, 22), (2.7e-11, 18), (0.0, 20)):
+        there = [(8, 2.7e-9 * math.e**12), (20, error)]
+        falling = Falling(1e-20, 0.5)
+        falling.converge(1e-8 / 0.9, there)
+        assert abs(falling.cuts[0] - begin) <= (0 if error in (2.7e-9, 0.0) else 1)
+
+
+def test_a_cut_beyond_the_budget_is_not_begun_with():
+    falling = Falling(1e-20, 0.5)
+    assert falling.converge(1e-8, [(8, 1.0), (30, 1e-9)], budget=20.0).cut == 8 and falling.cuts == [8]
 
 
 # --- what the solver makes of it ---

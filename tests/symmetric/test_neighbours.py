@@ -102,6 +102,29 @@ def test_nothing_is_kept_outside() -> None:
     assert neighbours.current() is None
 
 
+def test_a_fixed_cut_says_nothing_about_the_next_one(cuts) -> None:
+    with starting_from(Neighbours()):
+        steady_state(MODEL, NAMES, cut=20)
+        cuts.clear()
+        steady_state(MODEL, NAMES, tolerance=1e-4)
+    assert max(cuts) < 20
+
+
+def test_a_cut_beyond_the_memory_budget_is_not_begun_with() -> None:
+    budget = {"memory_budget": 3324990.76, "tolerance": 5e-9}  # what is needed, and hardly more
+    model = PAPER.replace(N=60, g0=1.9)
+    with starting_from(Neighbours()):
+        found = [steady_state(model, "tau_z", **budget)["tau_z"] for _ in range(3)]
+    assert max(found) - min(found) < 1e-8
+
+
+def test_only_so_much_is_kept() -> None:
+    known = Neighbours()
+    for asked in range(3 * neighbours.ASKED):
+        known.learn(asked, [(8, 1e-9)])
+    assert known.cuts(3 * neighbours.ASKED - 1) and not known.cuts(0) and len(known._cuts) == neighbours.ASKED
+
+
 def test_a_state_that_is_not_unique_is_refused_after_one_that_is() -> None:
     degenerate = MODEL.replace(g0=0.0, central_pump=0.0, central_decay=0.0)
     known = Neighbours()

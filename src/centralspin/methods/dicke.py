@@ -295,9 +295,11 @@ def _relax(problem: Problem, space: DickeBlocks, L: Any, readout: Any, task: Tas
     Where a slow mode keeps a state from its limit, or where there are several limits, two states that started
     apart still differ.
     """
-    levels = space.levels
-    pure = np.zeros((levels, levels))
-    pure[0, 0] = 1.0
+    levels, k = space.levels, np.arange(space.levels)
+    generic = (1 + k / 2) * np.exp(
+        0.7j * k * (k + 1)
+    )  # no operator that may be conserved has the same mean in both
+    pure = np.outer(generic, generic.conj()) / np.linalg.norm(generic) ** 2
     starts = [
         space.product_state(np.zeros(3), np.eye(levels) / levels),
         space.product_state(np.array([0.3, 0.4, 0.5]), (pure + np.eye(levels)) / (levels + 1)),
