@@ -295,10 +295,9 @@ def _relax(problem: Problem, space: DickeBlocks, L: Any, readout: Any, task: Tas
     Where a slow mode keeps a state from its limit, or where there are several limits, two states that started
     apart still differ.
     """
-    levels, k = space.levels, np.arange(space.levels)
-    generic = (1 + k / 2) * np.exp(
-        0.7j * k * (k + 1)
-    )  # no operator that may be conserved has the same mean in both
+    levels, level = space.levels, np.arange(space.levels)
+    # What may be conserved has another mean than in a fully mixed state.
+    generic = (1 + level / 2) * np.exp(0.7j * level * (level + 1))
     pure = np.outer(generic, generic.conj()) / np.linalg.norm(generic) ** 2
     starts = [
         space.product_state(np.zeros(3), np.eye(levels) / levels),
