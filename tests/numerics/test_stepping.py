@@ -63,6 +63,8 @@ def test_a_stepper_can_be_used_for_one_state_after_another():
         found = propagate(stepper, state, times, 1e-11)
         np.testing.assert_allclose(found, propagate(csr_matrix(L), state, times, 1e-11), atol=1e-11)
     assert stepper._read.size == 0, "nothing was asked for, so that no terms are kept"
+    with pytest.raises(TypeError, match="complex"):
+        propagate(stepper, 1j * v, times, 1e-11)
 
 
 @pytest.mark.parametrize("tolerance", [1e-4, 1e-8, 1e-11])

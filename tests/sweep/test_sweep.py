@@ -32,6 +32,7 @@ from centralspin import (
     expand,
     steady_state,
     sweep,
+    sweeps,
 )
 from centralspin.problem.central_spin import SIGMA_MINUS, SIGMA_PLUS
 from centralspin.sweeps import BATCH
@@ -150,6 +151,13 @@ def test_what_no_point_can_answer_is_refused(changes, sentence) -> None:
     asked = {"model_of": MODEL, "axes": {"g0": [1.0]}, "observables": "tau_z", "executor": "serial"} | changes
     with pytest.raises(ArgumentError, match=f"^Argument {sentence}"):
         sweep(**asked)
+
+
+def test_a_sweep_knows_nothing_of_another_one() -> None:
+    for _ in range(2):
+        before = getattr(sweeps._BEFORE, "neighbours", None)
+        sweep(MODEL, {"g0": [1.0, 1.1]}, "tau_z", executor="serial")
+        assert sweeps._BEFORE.neighbours is not before
 
 
 def test_threads_share_the_points_between_them(tmp_path) -> None:

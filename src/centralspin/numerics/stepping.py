@@ -140,7 +140,9 @@ class Stepper:
         self._known: dict[Any, np.ndarray] = {}
 
     def again(self, V: np.ndarray) -> Stepper:
-        """Begin at time 0 with other columns, of the same type and as many."""
+        """Begin at time 0 with other columns, as many, and real ones where the others were."""
+        if np.iscomplexobj(V) and self.V.dtype != complex:
+            raise TypeError("A stepper of real columns was given complex ones.")
         self.V, self.time, self.steps = np.ascontiguousarray(V, dtype=self.V.dtype), 0.0, 0
         return self
 
