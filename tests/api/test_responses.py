@@ -26,6 +26,7 @@ from centralspin import (
 )
 from centralspin.methods.full_space import FullSpace
 from centralspin.question import ask
+from centralspin.symmetric.response import Spectral
 
 X, Y, Z = PAULI
 LOWER = np.diag(np.sqrt(np.arange(1.0, 8)), 1)
@@ -145,6 +146,15 @@ def test_the_spectrum_is_the_integral_of_the_correlation(N: float) -> None:
     frequencies = np.array([-2.0, 0.0, 0.7])
     exact = [2 * np.real((weights * np.exp(-1j * w * times)) @ C) for w in frequencies]
     np.testing.assert_allclose(spectrum(model, frequencies, SIGMA_PLUS, SIGMA_MINUS), exact, atol=2e-6)
+
+
+def test_both_halves_of_a_spectrum_add_to_its_error(monkeypatch) -> None:
+    """One is the other's conjugate where A = B†, so that it is computed once."""
+    solve = Spectral.solve
+    monkeypatch.setattr(Spectral, "solve", lambda self: (*solve(self)[:2], 1.0))
+    model = CentralSpinModel.figure_2(N=3)
+    errors = [spectrum(model, [0.5], A, SIGMA_MINUS, tolerance=1e-4).error for A in (SIGMA_PLUS, Z)]
+    assert errors[0] == errors[1] > 0
 
 
 def test_the_sum_rule() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from scipy.linalg import expm
+from scipy.linalg import block_diag, expm
 from scipy.sparse import csr_matrix, eye_array
 from scipy.special import jv
 
@@ -197,6 +197,18 @@ def test_a_step_is_accurate_whatever_its_frequency(damping):
             expected = expm(L * part * length) @ [1.0, -2.0, 3.0]
             np.testing.assert_allclose(stepper.at(np.array([part * length]))[0, 0], expected, atol=1e-12)
         np.testing.assert_allclose(stepper.V[0], expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("ratio", [0.5, 1.0, 3.0, 10.0])
+def test_terms_fall_only_beyond_the_rise(ratio):
+    """r^k J_k(fs), the terms of what decays at a distance fx from the mean, r = x + √(1 + x²), are largest there."""
+    L = block_diag(np.diag([-ratio, ratio]), [[0.0, -1.0], [1.0, 0.0]])
+    stepper = Stepper(csr_matrix(L), np.ones((1, 4)))
+    x = ratio / stepper._frequency
+    arguments, k = 40.0, np.arange(1.0, 1000.0)
+    with np.errstate(divide="ignore"):
+        terms = k * math.log(x + math.hypot(1, x)) + np.log(np.abs(jv(k, arguments)))
+    assert k[terms.argmax()] == pytest.approx(stepper._rise * arguments, rel=0.03, abs=1)
 
 
 def test_what_oscillates_takes_little_more_than_one_product_per_radian():

@@ -163,8 +163,13 @@ def test_errors_that_fall_more_slowly_than_nearby_are_not_taken_for_small():
     for A, r in ((4e-8, 0.95), (1e-4, 0.8), (1e2, 0.4), (1e-12, 0.9)):
         for tolerance in (1e-8, 1e-6):
             found = Falling(A, r).converge(tolerance, quick.history)
-            left = A * r ** (found.cut + 1) / (1 - r)
-            assert left <= min(tolerance, 3 * found.error)
+            assert A * r ** (found.cut + 1) / (1 - r) <= tolerance and found.error <= 0.9 * tolerance
+
+
+def test_nothing_that_is_left_out_is_called_complete():
+    """Also where both sets happen to agree."""
+    found = Falling(0.0, 0.5).converge(1e-8)
+    assert not found.complete and found.error == 0
 
 
 def test_the_search_begins_near_the_last_cut_of_a_problem_nearby():

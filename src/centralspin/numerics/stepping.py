@@ -93,8 +93,8 @@ class Stepper:
     k = fs matter, a quarter of those of Taylor series. The formula is exact for any f: a poor one costs terms. What
     decays makes the Φ_k grow, and :math:`e^{μs}` takes that away again; the digits this loses limit a step. With ρf/2
     the distance that decay rates have from μ, the Φ_k grow like :math:`(ρ/2 + \sqrt{1 + ρ^2/4})^k`, so that terms may
-    be tiny at first and rise up to that base times fs/2: nowhere before is the series at its end. All output times
-    inside a step are read from the same Φ_k, so that dense output costs nothing.
+    be tiny at first and rise until :math:`k = \sqrt{1 + ρ^2/4}\, fs`: nowhere before is the series at its end. All
+    output times inside a step are read from the same Φ_k, so that dense output costs nothing.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ class Stepper:
         decay = (L + L.conj().T) / 2 - self._mean * eye_array(len(diagonal), format="csr")
         x = float(abs(decay).sum(axis=1).max()) / self._frequency
         #: Terms fall from this many times the frequency times the step on.
-        self._rise = max((x + math.sqrt(1 + x**2)) / 2, 1.0)
+        self._rise = math.sqrt(1 + x**2)
         self._reach = FIRST_STEP  # length of the next step times the frequency
         self._read = np.empty(0)
         self._known: dict[Any, np.ndarray] = {}

@@ -70,7 +70,7 @@ def rotation(
         seen.append(math.sqrt(site.share) * np.hstack(exchanged))
     local, seen_by = block_diag(*own), np.concatenate(seen)
     seen_by[~kept] = 0
-    linked = (local != 0) | (local.T != 0) | (np.abs(seen_by) @ np.abs(seen_by.T) > 0)
+    linked = (local != 0) | (np.abs(seen_by) @ np.abs(seen_by.T) > 0)  # in either direction
     linked &= kept[:, None] & kept[None, :]
     dark = 0 if at_limit else indirect_weight(compiled.problem.size)
     rows, weights = [], []

@@ -49,7 +49,7 @@ class Setup:
         self,
         task: Task,
         orders: Sequence[int | None] = (None,),
-        factors: Sequence[Moment | None] = (),
+        factors: Sequence[Moment] = (),
         whole: bool = False,
     ) -> None:
         self.task, self.orders, self.cut, self.first, self.share = task, tuple(orders), 0, 0, 1.0
@@ -95,7 +95,7 @@ class Setup:
                 "continued with others",
             )
 
-    def _totals(self, charges: Charges, frame: Frame, factors: Sequence[Moment | None]) -> np.ndarray:
+    def _totals(self, charges: Charges, frame: Frame, factors: Sequence[Moment]) -> np.ndarray:
         """The charges that the initial state and what multiplies it have."""
         start = self.task.start
         if self.task.problem.at_rest or self.task.times is None:
@@ -106,8 +106,7 @@ class Setup:
             n, a = np.nonzero(start.vectors.any(axis=-1))
             totals = frame.of(start.occupations)[n] + frame.central[a]
         for moment in factors:
-            if moment is not None:
-                totals = np.add.outer(totals, np.r_[0, charges.shifts(moment)])
+            totals = np.add.outer(totals, np.r_[0, charges.shifts(moment)])
         return np.unique(totals)
 
     def _needed(self) -> tuple[list[np.ndarray], int]:

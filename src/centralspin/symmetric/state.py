@@ -141,13 +141,11 @@ def multiplication(
     return generator.unknowns.matrix(bath, on(compiled.basis, A))
 
 
-def reached(compiled: Compiled, moments: Sequence[Moment | None]) -> list[np.ndarray]:
+def reached(compiled: Compiled, moments: Sequence[Moment]) -> list[np.ndarray]:
     """For every class the single-site matrix elements of what multiplies a state."""
     found = [np.zeros((site.basis.size,) * 2, dtype=bool) for site in compiled.sites]
     for moment in moments:
-        if moment is None or not moment.power:
-            continue
-        for index, B in moment.operators.items():
+        for index, B in moment.operators.items() if moment.power else ():
             site = compiled.sites[index]
             found[index] |= about_reference(site, site.basis.left(B), site.equation.generic()) != 0
     return found
