@@ -136,6 +136,16 @@ def test_a_jump_and_a_projection_against_the_whole_space() -> None:
         assert later.final.normalized().trace == pytest.approx(1, abs=1e-12)
 
 
+def test_the_central_state_is_accurate_also_where_the_cut_of_a_run_was_not() -> None:
+    model, names = CentralSpinModel.figure_2(N=20), ("tau_x", "tau_y", "tau_z")
+    exact = evolve(model, [1.5], names, tolerance=1e-11)
+    coarse = evolve(model, [1.5], names, cut=2)
+    assert coarse.error > 0.01, "the two sets differ"
+    rho = coarse.final.central
+    for name, operator in zip(names, PAULI, strict=True):
+        assert np.trace(rho @ operator).real == pytest.approx(exact[name][0], abs=1e-8)
+
+
 def test_stationary_state_stays() -> None:
     model = CentralSpinModel.figure_2(50)
     state = steady_state(model, OBSERVABLES).state
