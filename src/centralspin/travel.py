@@ -22,7 +22,7 @@ from .problem.observables import OBSERVABLES
 from .software import __version__
 
 #: Written into every file; it counts up when what is written changes.
-FORMAT = 1
+FORMAT = 2
 #: The look of the book's figures: colour-blind-safe colours, and line styles that tell curves apart in greyscale.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))

@@ -29,7 +29,7 @@ def factorised(monkeypatch):
 
 
 def test_states_nearby_need_few_factorisations_and_are_as_accurate(factorised) -> None:
-    known, couplings = Neighbours(), np.linspace(2.0, 2.2, 9)
+    known, couplings = Neighbours(), np.linspace(2.0, 2.2, 15)
     with starting_from(known):
         found = [steady_state(MODEL.replace(g0=g0), NAMES, tolerance=1e-6) for g0 in couplings]
     assert min(factorised) > neighbours.LEAST and len(factorised) == known.made
@@ -111,7 +111,7 @@ def test_a_fixed_cut_says_nothing_about_the_next_one(cuts) -> None:
 
 
 def test_a_cut_beyond_the_memory_budget_is_not_begun_with() -> None:
-    budget = {"memory_budget": 3324990.76, "tolerance": 5e-9}  # what is needed, and hardly more
+    budget = {"memory_budget": 5e6, "tolerance": 2e-9}  # what is needed, and hardly more
     model = PAPER.replace(N=60, g0=1.9)
     with starting_from(Neighbours()):
         found = [steady_state(model, "tau_z", **budget)["tau_z"] for _ in range(3)]

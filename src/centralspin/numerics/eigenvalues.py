@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.linalg import eigvals, qr
+from scipy.linalg import eig, qr
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigs
 
 from ..errors import ConvergenceError
@@ -19,8 +20,10 @@ ACCURACY = 1e-14
 SPARE = 4
 
 
-def slowest(L: Any, count: int, rate: float) -> np.ndarray:
-    r"""Return the eigenvalues of L with the largest real parts, in descending order of these.
+def slowest(
+    L: Any, count: int, rate: float, told: Callable[[], None] = lambda: None
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Return the eigenvalues of L with the largest real parts, in descending order, and the first one's eigenvector.
 
     They are the largest ones of :math:`e^{τL}`, whose product with a vector is an evolution over the time τ: an
     oscillation that hardly decays is found however quick it is, which inverting L around 0 would miss.
@@ -33,23 +36,27 @@ def slowest(L: Any, count: int, rate: float) -> np.ndarray:
         How many; fewer if n is smaller.
     rate : float
         A rate about as small as the slowest that matters; τ is about its inverse.
+    told : callable
+        Called now and then.
     """
     n = L.shape[0]
     if n <= max(DENSE, count + SPARE + 2):
-        values = eigvals(L.toarray())
+        values, vectors = eig(L.toarray())
     else:
         time = 1.0 / max(rate, 1e-3)
         start = np.random.default_rng(0).standard_normal(n)
         stepper = Stepper(L, start[None])
         operator = LinearOperator(
-            (n, n), matvec=lambda v: propagate(stepper, v.ravel(), [time], ACCURACY)[0], dtype=float
+            (n, n), matvec=lambda v: propagate(stepper, v.ravel(), [time], ACCURACY, told)[0], dtype=float
         )
         try:
             _, W = eigs(operator, count + SPARE, which="LM", v0=start)
         except ArpackNoConvergence as error:
             raise ConvergenceError(f"The slowest {count} eigenvalues did not converge: {error}") from None
         Q, _ = qr(W, mode="economic")  # L itself on the subspace that was found
-        values = eigvals(Q.conj().T @ (L @ Q))
-    return np.asarray(
-        sorted(values, key=lambda value: (-round(value.real, 10), abs(value.imag), -value.imag))[:count]
+        values, vectors = eig(Q.conj().T @ (L @ Q))
+        vectors = Q @ vectors
+    order = sorted(
+        range(len(values)), key=lambda i: (-round(values[i].real, 10), abs(values[i].imag), -values[i].imag)
     )
+    return np.asarray(values[order[:count]]), np.asarray(vectors[:, order[0]])

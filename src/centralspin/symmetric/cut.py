@@ -1,10 +1,12 @@
 r"""How large the set of occupations must be, and how far off a result is.
 
-A run works with two sets at once. The *inner* one keeps the occupations with Σ w_i n_i ≤ K, all those with at most
-two quanta in modes that are reached, and all those that a readout needs. The *outer* one has one quantum more, in any
-mode, than any of the inner one. Whatever the dynamics of the inner set drops therefore lies in the outer set: a mode
-that is reached but left out shows in the difference between the two results, whatever its weight. The result is that of
-the outer set, and the difference its estimated error.
+The set of cut K keeps the occupations with Σ w_i n_i ≤ K, all those with at most two quanta in modes that are reached,
+and all those that a readout needs. A run works with two sets at once. The *outer* one has one quantum more, in any mode,
+than any of the set of cut K; the *inner* one is the set of cut K − 1. Whatever the dynamics of the inner set drops
+therefore lies in the outer set: a mode that is reached but left out shows in the difference between the two results,
+whatever its weight. They are two steps apart because every other step may change next to nothing: where quanta come and
+go in pairs, what is read has an even number of them. The result is that of the outer set, and the difference its
+estimated error.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from ..errors import TruncationError
 from ..numerics.stationary import NotUniqueError
 from ..numerics.stepping import RoundOffError
 from .sectors import Frame
-from .space import box, count_box, count_charges, grown, union
+from .space import box, count_box, count_charges, grown, keys_of, union
 
 #: The first cut, in the fluctuation regime and where mean field holds.
 FIRST_CUT = {"fluctuations": 8, "mean field": 3}
@@ -78,16 +80,23 @@ class Shape:
 
     def sets(self, cut: int) -> tuple[np.ndarray, np.ndarray]:
         """The outer set, and which of its rows belong to the inner one; nothing is left out if they are the same."""
-        parts = [box(self.weights, self.sizes, cut)]
-        parts += [box(modes, self.sizes, quanta) for modes, quanta in self._beyond(cut)]
-        if self.start is not None:
-            parts.append(self.start(cut))
         class_of = np.repeat(np.arange(len(self.weights)), [len(w) for w in self.weights])
-        outer, inner = grown(union(parts), np.flatnonzero(self.kept), class_of, self.sizes)
+        outer, inner = grown(self.kept_at(cut), np.flatnonzero(self.kept), class_of, self.sizes)
+        if not inner.all():
+            keys, strides = keys_of(outer)
+            inner = np.isin(keys, self.kept_at(cut - 1) @ strides)
         if self.frame is not None:
             keeps = self.frame.keeps(outer)
             outer, inner = outer[keeps], inner[keeps]
         return outer, inner
+
+    def kept_at(self, cut: int) -> np.ndarray:
+        """What is kept at a cut whatever lies beside it."""
+        parts = [box(self.weights, self.sizes, cut)]
+        parts += [box(modes, self.sizes, quanta) for modes, quanta in self._beyond(cut)]
+        if self.start is not None:
+            parts.append(self.start(cut))
+        return union(parts)
 
     def unknowns(self, cut: int, elements: int) -> float:
         """How many unknowns the outer set has with so many central elements, counted without listing them.
@@ -265,7 +274,7 @@ def lag(history: Sequence[tuple[int, float]], cut: int, difference: float) -> fl
 
 def lagging(slope: float) -> float:
     """The same where the logarithm of the error falls by `slope` per unit of cut."""
-    ratio = math.exp(-slope)
+    ratio = math.exp(-2 * slope)
     return max(1.0, ratio / (1 - ratio))
 
 

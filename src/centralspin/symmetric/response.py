@@ -38,6 +38,8 @@ NODES, LAST = 24, 4
 PANELS, STRETCHES = 16, 1000
 #: Where the last polynomials hold less than this part of what is allowed, panels become longer.
 SMOOTH = 1e-4
+#: A rate above this, where the largest is of order 1, is not round-off.
+GROWS = 1e-8
 #: What no longer falls is left over from round-off if it is smaller than this part of what is allowed.
 NOTHING = 1e-3
 
@@ -190,11 +192,20 @@ class Decay(Solver):
         """The eigenvalues by the outer set, in descending order of their real parts."""
         generator, mask = self._prepared(outer, inner)
         (L,) = generator.matrices(self.references)
-        found = []
+        progress = self.task.progress
+        told = (lambda: None) if progress is None else lambda: progress(0.5, "eigenvalues")
+        found, V = [], []
         for keep in masks(mask).T:
             index = np.flatnonzero(keep)
-            found.append(slowest(csr_matrix(L[index][:, index]), self._count, self.slowest))
+            values, first = slowest(csr_matrix(L[index][:, index]), self._count, self.slowest, told)
+            found.append(values)
+            V.append(np.zeros(len(keep)))
+            if abs(first[0]) > NOTHING * np.linalg.norm(first):  # the only ones with a trace are stationary
+                V[-1][index] = np.real(first / first[0])
         values = found[0]
+        # No disturbance of a state grows, and what it relaxes to is a state.
+        grows = values.real.max() > GROWS
+        self._no_state = math.inf if grows else self._judged(generator, np.column_stack(V))
         # A set may order eigenvalues of about the same real part in another way: compare each with its nearest.
         change = max(float(np.abs(value - found[-1]).min()) for value in values[: len(found[-1])])
         short = len(values) < self._count and not inner.all()

@@ -16,6 +16,7 @@ from .cut import Outcome
 from .settling import masks
 from .setup import Setup, rescaled, triangular
 from .site import NOTHING
+from .uncertainty import Uncertainty
 
 #: Relative accuracy of the difference between the two sets.
 DIFFERENCE = 0.1
@@ -32,6 +33,8 @@ class Rest(Setup):
     #: is read changes per residual.
     _unique = _looked = False
     _sensitivity: float | None = None
+    #: By how much the last one is clearly no state.
+    _no_state = 0.0
 
     def _stationary(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
         """The stationary state, or its coefficients."""
@@ -68,7 +71,14 @@ class Rest(Setup):
             full[:, index] = states
             found.append(full.ravel())
         self._keep(generator, found[0] * sizes)
-        return np.column_stack(found) * sizes[:, None]
+        V = np.column_stack(found) * sizes[:, None]
+        self._no_state = self._judged(generator, V)
+        return V
+
+    def _judged(self, generator: Any, V: np.ndarray) -> float:
+        """By how much stationary vectors by set, as columns, are clearly no states."""
+        relation = Uncertainty(self.compiled, self.orders[0])
+        return relation.missed(generator, V[: generator.size], self.references, self.task.tolerance)
 
     def _look_first(self, size: int) -> None:
         """Before a large set is relied on, find out at the first cut that the stationary state is unique, or raise."""

@@ -157,7 +157,7 @@ class Setup:
         raise NotImplementedError
 
     def _occupied(self, cut: int) -> np.ndarray:
-        """The inner set of the initial state at a cut."""
+        """What the initial state has at a cut."""
         raise NotImplementedError
 
     def _named(self) -> str:
@@ -195,12 +195,18 @@ class Setup:
         task = self.task
         before = 0.0 if task.start is None else task.start.integration
         return Held(
-            generator.space.occupations, self._inner, generator.unknowns.spread(V)[..., [0, -1]], self.cut,
-            references, [site.count for site in self.compiled.sites],
+            generator.space.occupations, self._within(generator.space), generator.unknowns.spread(V)[..., [0, -1]],
+            self.cut, references, [site.count for site in self.compiled.sites],
             [site.basis.mix for site in self.compiled.sites], self._modes if self.rotated else None,
             replace(task, progress=None), before + INTEGRATION * task.tolerance,
             pairs=None if self.frame is None else [site.pairs for site in self.compiled.sites],
         )  # fmt: skip
+
+    def _within(self, space: SymmetricSpace) -> np.ndarray:
+        kept = np.zeros(space.size, dtype=bool)
+        found = space.find(self.shape.kept_at(self.cut))
+        kept[found[found >= 0]] = True
+        return np.column_stack([kept, self._inner])
 
     def _masks(self, mask: np.ndarray, start: np.ndarray) -> np.ndarray:
         """Which unknowns every column of `start` has."""

@@ -88,8 +88,9 @@ class Solver(Evolution, Rest):
                 step = self._relaxing
 
         def run(cut: int, outer: np.ndarray, inner: np.ndarray) -> Outcome:
-            self.cut = cut
-            return step(outer, inner)
+            self.cut, self._no_state = cut, 0.0
+            outcome = step(outer, inner)
+            return replace(outcome, difference=max(outcome.difference, self._no_state))
 
         known = neighbours.current()
         follows = known is not None and type(self) is Solver and fixed is None and task.start is None
@@ -144,9 +145,9 @@ class Solver(Evolution, Rest):
         return np.asarray(gathered[:, : columns(mask) if held.exact else 2])
 
     def _occupied(self, cut: int) -> np.ndarray:
-        """The inner set of the initial state at a cut."""
+        """What the initial state has at a cut."""
         held = at_cut(self.task.start, cut)
-        return held.occupations[held.inner]
+        return held.occupations[held.within[:, int(cut < held.cut)]]
 
 
 def at_cut(held: Held, cut: int) -> Held:

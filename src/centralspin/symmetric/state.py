@@ -32,8 +32,8 @@ class Held(Saved):
     ----------
     occupations : ndarray of int, shape (states, modes)
         The outer set, in lexicographic order.
-    inner : ndarray of bool, shape (states,)
-        Which of them belong to the inner set.
+    within : ndarray of bool, shape (states, 2)
+        Which of them belong to the set of the cut, and to that of the cut before, the inner set.
     vectors : ndarray, shape (states, d_c², 2)
         The coordinates by the outer and by the inner set.
     cut : int
@@ -57,7 +57,7 @@ class Held(Saved):
     """
 
     occupations: np.ndarray
-    inner: np.ndarray
+    within: np.ndarray
     vectors: np.ndarray
     cut: int
     references: list[np.ndarray]

@@ -1,0 +1,164 @@
+"""A solution of the equations that is no state is told by the uncertainty relation it violates."""
+
+import functools
+import math
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from conftest import PAPER
+from scipy.linalg import null_space
+from scipy.sparse.linalg import splu
+
+from centralspin import (
+    PAULI,
+    ArgumentError,
+    CentralSpinModel,
+    eigenvalues,
+    expand,
+    steady_state,
+)
+from centralspin.problem.collective import collective_model
+from centralspin.problem.general import Task, dimensionless
+from centralspin.symmetric.solver import Solver
+from centralspin.symmetric.uncertainty import Uncertainty, collective
+
+X, Y, Z = PAULI
+LOWER = np.array([[0, 0], [1, 0]])
+
+
+def laser(factor: float, **changes: float) -> CentralSpinModel:
+    """Fig. 2 with a weakly damped bath, N = ∞: a pumped spin that fills the boson with many quanta."""
+    return PAPER.replace(N=math.inf, bath_pump=0.2 * factor, bath_decay=factor, **changes)
+
+
+@functools.cache
+def in_fock_space(model: CentralSpinModel, levels: int) -> dict[str, float]:
+    """The stationary state of spin and boson, written down here."""
+    epsilon, up = model.epsilon, model.bath_pump / model.epsilon
+    a, one = sp.diags_array(np.sqrt(np.arange(1.0, levels)), offsets=1), np.eye(2)
+    b, field = model.g0 * math.sqrt(epsilon), model.central_field
+    exchange = b * sp.kron(a, LOWER.T)
+    H = exchange + exchange.T + sp.kron(sp.eye_array(levels), field[0] * X + field[1] * Y + field[2] * Z)
+    jumps = [
+        math.sqrt(model.bath_decay + model.bath_pump + up) * sp.kron(a, one),
+        math.sqrt(up) * sp.kron(a.T, one),
+        math.sqrt(model.central_pump) * sp.kron(sp.eye_array(levels), LOWER.T),
+        math.sqrt(model.central_decay) * sp.kron(sp.eye_array(levels), LOWER),
+    ]
+    effective = sp.csr_array(-1j * H - sum(J.T @ J for J in jumps) / 2)
+    identity = sp.eye_array(2 * levels)
+    L = sp.kron(effective, identity) + sp.kron(identity, effective.conj()) + sum(sp.kron(J, J) for J in jumps)
+    L = sp.csc_array(L)
+    lu = splu(L[1:, 1:], permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.01, options={"SymmetricMode": True})
+    rho = np.r_[1.0, lu.solve(-L[1:, [0]].toarray()[:, 0])]
+    rho = rho.reshape(levels, 2, levels, 2) / np.einsum("nana->", rho.reshape(levels, 2, levels, 2))
+    assert abs(rho[-1, :, -1, :]).max() < 1e-9
+    spin, bath = np.einsum("nanb->ab", rho), np.einsum("nama->nm", rho)
+    q = (a + a.T).toarray() / math.sqrt(2)
+    return {
+        "tau_x": float(np.trace(spin @ X).real), "tau_z": float(np.trace(spin @ Z).real),
+        "Q2": float((np.trace(bath @ q @ q) - np.trace(bath @ q) ** 2).real),
+    }  # fmt: skip
+
+
+NAMES = ("tau_x", "tau_z", "Q2")
+#: Models with a set of occupations of which the stationary vector is no state, and how many levels hold the boson.
+NO_STATES = [(laser(0.015), 20, 80), (laser(0.02), 20, 66), (laser(0.03), 14, 50)]
+
+
+@pytest.mark.parametrize(("model", "cut", "levels"), NO_STATES)
+def test_a_set_that_is_too_small_does_not_pass_for_large_enough(model, cut, levels) -> None:
+    """Next to nothing changes with one quantum more, but ⟨Q²⟩ is negative."""
+    found, exact = steady_state(model, NAMES, method="symmetric", cut=cut), in_fock_space(model, levels)
+    assert found["Q2"] < 0 < exact["Q2"]
+    for name in NAMES:
+        assert abs(found[name] - exact[name]) > 1e-3 or name == "tau_x"
+    assert found.details["truncation_error"] > 0.5
+
+
+@pytest.mark.parametrize("tolerance", [0.1, 1e-3, 1e-6])
+def test_what_is_returned_is_right(tolerance) -> None:
+    for model, _, levels in NO_STATES[1:]:
+        found = steady_state(model, NAMES, method="symmetric", tolerance=tolerance)
+        exact = in_fock_space(model, levels)
+        assert all(abs(found[name] - exact[name]) <= tolerance for name in NAMES)
+
+
+def test_the_expansion_is_not_fooled_either() -> None:
+    found = expand(laser(0.02), None, ("tau_z", "Q2"), cut=20)
+    assert found.limit.details["truncation_error"] > 0.5
+
+
+@pytest.mark.parametrize("factor", [0.05, 0.02])
+def test_no_disturbance_of_a_state_grows(factor) -> None:
+    """At a small cut eigenvalues with positive real parts look converged."""
+    found = eigenvalues(laser(factor), 3, cut=8)
+    assert found[0].real > 0.1 and found.error == math.inf
+
+
+def test_every_other_step_may_change_next_to_nothing() -> None:
+    """Sets of 13 and 14 quanta give the same to 1e-7, and are off by 1e-5."""
+    model = PAPER.replace(
+        N=math.inf, g0=4.73, central_field=(0.93, 0.0, -0.68), central_pump=0.092, central_decay=0.023,
+        bath_pump=0.0124, bath_decay=0.0255,
+    )  # fmt: skip
+    exact = in_fock_space(model, 60)["tau_z"]
+    for cut in range(8, 20):
+        found = steady_state(model, "tau_z", method="symmetric", cut=cut)
+        assert abs(found["tau_z"] - exact) <= found.details["truncation_error"]
+
+
+def test_the_matrix_is_that_of_the_operators_themselves() -> None:
+    """Two sites and the central spin, written out."""
+    model = CentralSpinModel(
+        N=2, g0=1.3, central_field=(0.4, 0.2, 0.1), central_decay=0.3, bath_pump=0.4, bath_decay=1.0,
+        bath_field=(0.3, 0.1, 0.2),
+    )  # fmt: skip
+
+    def at(place: int, B: np.ndarray) -> np.ndarray:
+        factors = [np.eye(2)] * 3
+        factors[place] = B
+        return np.kron(factors[0], np.kron(factors[1], factors[2]))
+
+    total = {axis: at(1, B) + at(2, B) for axis, B in zip("xyz", PAULI, strict=True)}
+    S = at(1, LOWER) + at(2, LOWER)
+    H = sum(h * at(0, B) for h, B in zip(model.central_field, PAULI, strict=True))
+    H = H + sum(h * total[axis] for h, axis in zip(model.bath_field, "xyz", strict=True))
+    H = H + model.g0 / math.sqrt(2) * (at(0, LOWER.T) @ S + at(0, LOWER) @ S.T)
+    jumps = [math.sqrt(0.3) * at(0, LOWER)]
+    jumps += [rate * at(k, B) for k in (1, 2) for rate, B in ((1.0, LOWER), (math.sqrt(0.4), LOWER.T))]
+    one = np.eye(8)
+    L = np.kron(-1j * H, one) + np.kron(one, 1j * H.T)
+    for J in jumps:
+        L = L + np.kron(J, J.conj()) - (np.kron(J.T @ J, one) + np.kron(one, (J.T @ J).T)) / 2
+    rho = null_space(L, rcond=1e-12)[:, 0].reshape(8, 8)
+    rho = rho / np.trace(rho)
+
+    problem = dimensionless(collective_model(model))
+    solver = Solver(Task(problem, None, (), 1e-10, {}, None, None), whole=True)
+    outer, inner = solver.shape.sets(8)
+    generator, mask = solver._prepared(outer, inner)
+    V = solver.rest_state(generator, mask, sp.csr_matrix((1, generator.size)))
+    relation = Uncertainty(solver.compiled, None)
+    (rows,) = generator.rows(relation._readout, solver.references)
+    found = relation._matrix(rows @ V[:, 0], solver.references)
+    operators = [np.eye(8)]
+    rest = [np.real(site.basis.expectation(B)[0] + r @ site.basis.expectation(B)[1:])
+            for site, r in zip(solver.compiled.sites, solver.references, strict=True)
+            for _, B in collective(solver.compiled)]  # fmt: skip
+    for (_, B), mean in zip(collective(solver.compiled), rest, strict=True):
+        operators.append((at(1, B) + at(2, B) - 2 * mean * np.eye(8)) / math.sqrt(2))
+    exact = [[np.trace(rho @ A @ B) for B in operators] for A in operators]
+    np.testing.assert_allclose(found, exact, atol=1e-9)
+
+
+def test_the_operators_are_those_of_all_couplings_once() -> None:
+    """σ_- gives σ_x and σ_y; nothing is coupled where nothing is."""
+    problem = dimensionless(collective_model(PAPER.replace(N=4)))
+    solver = Solver(Task(problem, None, (), 1e-8, {}, None, None))
+    found = collective(solver.compiled)
+    assert [c for c, _ in found] == [0, 0]
+    np.testing.assert_allclose(sorted(abs(B[0, 1]) for _, B in found), [1, 1])
+    with pytest.raises(ArgumentError):
+        steady_state(PAPER.replace(N=4), "Q2", method="symmetric", cut=-1)
