@@ -8,10 +8,12 @@ from conftest import PAPER, blochs, models, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
+from scipy.sparse import coo_matrix
 
 from centralspin import ArgumentError, ConvergenceError, evolve, steady_state
 from centralspin.methods.cumulants import Closure, DivergenceError
 from centralspin.problem.central_spin import PAULI, SIGMA_MINUS
+from centralspin.symmetric import generator
 from centralspin.symmetric.space import box
 
 TIMES = np.linspace(0, 3, 7)
@@ -185,6 +187,19 @@ def test_stationary_states_are_exact_above_the_number_of_bath_spins(g0, pump):
     names = (*CENTRAL, "m_z", "X2")
     ours = steady_state(model, names, method="cumulants", order=3)
     assert largest_difference(steady_state(model, names, method="full_space"), ours) < 1e-6
+
+
+def test_the_pattern_of_a_generator_that_moves_is_sorted_once(monkeypatch) -> None:
+    """Where the sites move the generator is another one at every step; its elements stay where they are."""
+    count = []
+
+    def counted(*arguments, **more):
+        count.append(1)
+        return coo_matrix(*arguments, **more)
+
+    monkeypatch.setattr(generator, "coo_matrix", counted)
+    evolve(PAPER.replace(N=10), [0.5], CENTRAL, method="cumulants", bath_bloch=(0.5, -0.3, 0.2))
+    assert len(count) == 1
 
 
 def test_a_divergence_is_reported_with_its_time():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
 from centralspin import CentralSpinModel, evolve, expand, steady_state
@@ -118,6 +119,19 @@ def test_the_steps_to_the_stationary_state_grow_also_where_only_round_off_still_
     monkeypatch.setattr(mean_field, "tell", lambda *_: told.append(None))
     steady_state(tilted(N), ("tau_z",), method="mean_field", tolerance=1e-9)
     assert len(told) < 80
+
+
+@pytest.mark.parametrize(("N", "scaling"), [(20, 0.5), (20, 1.0), (math.inf, 1.0)])
+def test_the_equations_of_nine_numbers_are_those_that_are_integrated(N, scaling) -> None:
+    """(⟨τ⟩, r, u) in the units of the model: ⟨σ⟩ = r + u/√N."""
+    model = tilted(N, scaling=scaling)
+    start = np.concatenate([START["central_state"], START["bath_bloch"], np.zeros(3)])
+    y = solve_ivp(
+        mean_field.equations(model), (0, TIMES[-1]), start, "DOP853", t_eval=TIMES, rtol=1e-10, atol=1e-10
+    ).y
+    run = evolve(model, TIMES, NAMES, method="mean_field", tolerance=1e-9, **START)
+    found = [*y[:3], *(y[3:6] + y[6:] / math.sqrt(N))]
+    np.testing.assert_allclose(found, [run[name] for name in NAMES], atol=1e-8)
 
 
 def test_the_derivative_along_directions_against_differences():

@@ -411,6 +411,23 @@ def test_driven_steps_of_a_rotation_in_a_turning_field():
     np.testing.assert_allclose(last, values[-1], atol=1e-15)
 
 
+def test_a_mask_restricts_a_driven_column_to_what_it_keeps() -> None:
+    """What it leaves out is coupled to what it keeps, by the constant part and by the driven one."""
+    L, v, times = random_problem(4)
+    part = np.random.default_rng(5).normal(size=(6, 6))
+    keep = np.array([True, True, False, True, False, True])
+    mask = np.column_stack([np.ones(6, dtype=bool), keep])
+    values, last = evolve_driven(
+        csr_matrix(L - part), [(lambda t: 1.0, csr_matrix(part))], np.column_stack([v, v * keep]), times,
+        eye_array(6, format="csr"), 1e-10, mask,
+    )  # fmt: skip
+    inside = L * np.outer(keep, keep)
+    for k, t in enumerate(times):
+        np.testing.assert_allclose(values[k, :, 0], expm(L * t) @ v, atol=1e-9)
+        np.testing.assert_allclose(values[k, :, 1], expm(inside * t) @ (v * keep) * keep, atol=1e-9)
+    assert not last[~keep, 1].any()
+
+
 def spread_problem(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A generator whose rates of decay are up to 10⁵ times its frequencies, a vector and times."""
     random = np.random.default_rng(seed)

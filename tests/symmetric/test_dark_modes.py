@@ -18,7 +18,7 @@ from centralspin import (
     steady_state,
 )
 from centralspin.problem.general import dimensionless
-from centralspin.symmetric import dark_modes
+from centralspin.symmetric import dark_modes, settling
 from centralspin.symmetric.compile import compile_problem
 from centralspin.symmetric.dark_modes import RotatedLift, rotation
 from centralspin.symmetric.lift import Bath, Lift
@@ -115,6 +115,16 @@ def test_rotated_modes_give_what_the_classes_give(couplings, monkeypatch):
     late = evolve(model, [0, 40], observables, tolerance=1e-6)
     for name in observables:
         assert abs(late[name][-1] - rest[name]) < 2e-6
+
+
+def test_a_long_evolution_of_rotated_modes_ends_where_it_settles(monkeypatch) -> None:
+    """No blocks are known there. What would take millions of products is read from the stationary state."""
+    monkeypatch.setattr(settling, "SETTLE_AFTER", 100)
+    model, observables = inhomogeneous(100, [0.5, 1.5], [0.5, 0.5])
+    late = evolve(model, [1e5, 1e6], observables, cut=2)
+    rest = steady_state(model, observables, cut=2)
+    for name in observables:
+        np.testing.assert_allclose(late[name], rest[name], atol=1e-8)
 
 
 def test_equal_couplings_are_one_class():

@@ -1,6 +1,7 @@
 """Does a bath of larger spins turn into 2S bosons, and does the library choose its modes well?"""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from centralspin.problem.general import dimensionless
 from centralspin.symmetric import compile, modes
 from centralspin.symmetric.basis import OperatorBasis
 from centralspin.symmetric.compile import compile_problem
+from centralspin.symmetric.jumps import exchanged as exchanged_by_jumps
 from centralspin.symmetric.modes import chain, pattern
 from centralspin.theory.emergent_modes import emergent_modes
 
@@ -344,6 +346,17 @@ def test_what_interactions_reach():
     ]
 
 
+def test_one_hops_on_while_another_leaves() -> None:
+    """What one part of a pair makes out of the condensate while the other moves a mode that is reached: at finite N."""
+    nothing = np.zeros((4, 4), dtype=bool)
+    exchanged, makes, moves = nothing.copy(), nothing.copy(), nothing.copy()
+    exchanged[1, 0] = makes[3, 0] = moves[1, 1] = True
+    for pair in ((makes, moves), (moves, makes)):
+        assert modes.reach(nothing, exchanged, [pair], nothing, False)[0].tolist() == [True, False, True]
+        assert modes.reach(nothing, exchanged, [pair], nothing, True)[0].tolist() == [True, False, False]
+        assert not modes.reach(nothing, nothing, [pair], nothing, False)[0].any()
+
+
 def test_what_a_site_does_to_itself_is_reached():
     """The product of two operators of one site, of order 1/N, makes mode 2 at finite N; at N = ∞ it vanishes."""
     nothing = np.zeros((4, 4), dtype=bool)
@@ -373,3 +386,24 @@ def test_only_what_does_not_vanish_is_kept_at_the_limit(scaling):
     assert not limit.coupled[:, 1:, 1:].any() and finite.coupled[:, 1:, 1:].any()
     assert limit.coupled[:, 0, 0].any() and finite.coupled[:, 0, 0].any()
     assert limit.coupled[:, 1:, 0].any() == (scaling == 0.5)
+
+
+@pytest.mark.parametrize("A", [None, np.diag([1.0, -1.0])], ids=["alone", "with the central system"])
+def test_collective_jumps_only_exchange_with_the_condensate_at_the_limit(A: np.ndarray | None) -> None:
+    """Of b_μ†b_α†b_νb_β/N those stay in which two condensates take part: σ± makes or removes an x or y each."""
+
+    def hops(N: float) -> np.ndarray:
+        (site,) = model(0.5, N).sites
+        changed = model(0.5, N).replace(
+            sites=replace(site, couplings=[]), collective_jumps=[(A, ladder(0.5))]
+        )
+        return exchanged_by_jumps(compile_problem(dimensionless(changed)), 0, math.isinf(N))
+
+    limit, finite = hops(math.inf), hops(20)
+    assert limit.tolist() == [
+        [False, True, True, False],
+        [True, False, False, False],
+        [True, False, False, False],
+        [False, False, False, False],
+    ]
+    assert (limit <= finite).all() and finite[1:, 1:].any()

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from conftest import PAPER
+from scipy.sparse import csr_matrix
 
 from centralspin import ConvergenceError, evolve, steady_state
 from centralspin.symmetric import neighbours, space
@@ -82,6 +83,27 @@ def test_what_was_found_nearby_does_no_harm_where_the_next_problem_is_another_on
                 assert np.abs(found[name] - right[name]).max() < 1e-6 * max(1.0, np.abs(right[name]).max())
             used.append(found.details["cut"])
     assert used[1] > used[0] and used[-1] < used[1]
+
+
+def test_a_guess_is_combined_of_the_last_states(monkeypatch) -> None:
+    """Where parameters change smoothly every further one brings it closer."""
+    nearest, sizes, off = neighbours.nearest, [], []
+
+    def seen(A, b, states):
+        guess = nearest(A, b, states)
+        sizes.append(len(states))
+        off.append(np.abs(A @ guess - b).sum())
+        return guess
+
+    monkeypatch.setattr(neighbours, "nearest", seen)
+    random, known = np.random.default_rng(0), Neighbours()
+    rates = random.uniform(0.5, 1.0, size=(2, 20, 20))
+    for g in np.linspace(0, 0.2, neighbours.STATES + 3):
+        L = rates[0] + g * rates[1]
+        L = csr_matrix(np.vstack([np.zeros(20), (L - np.diag(L.sum(axis=0)))[1:]]))
+        assert known.stationary("one", L, 1e-3, 1e-9) is not None
+    assert sizes == [*range(1, neighbours.STATES), *[neighbours.STATES] * 3]
+    assert off[4] < 1e-4 * off[0]
 
 
 def test_a_jump_of_the_parameters_costs_a_factorisation_and_no_accuracy(factorised) -> None:

@@ -79,6 +79,20 @@ def test_moments_need_what_any_of_them_needs():
     assert modes[0][:2] == [True, True] and quanta == 2
 
 
+def test_moments_of_classes_that_are_rotated_need_the_quanta_of_the_largest_power() -> None:
+    """Of all collective modes, whichever of them a moment reads."""
+    lower = np.array([[0, 0], [1, 0]])
+    sites = [
+        Sites(count=50, hamiltonian=0 * SZ, jumps=[lower, 0.4 * lower.T], couplings=[(g * lower.T, lower)])
+        for g in (1.0, 0.5)
+    ]
+    model = CollectiveModel(hamiltonian=SX, jumps=[lower], sites=sites, initial=np.diag([1, 0]))
+    assert needed(model, Moment(central=SZ)) == ([[True] * 6], 0)
+    for powers in ((1, 4), (4, 1), (2, 4, 3)):
+        wanted = [Moment(site=SX, site_class=0, power=power) for power in powers]
+        assert needed(model, *wanted, Moment(central=SZ)) == ([[True] * 6], 4)
+
+
 def test_a_moving_reference_is_followed_to_round_off():
     """What moments are about is exact for every tolerance that may be asked for."""
     X, Z, lower = np.array([[0, 1], [1, 0]]), np.diag([1, -1]), np.array([[0, 0], [1, 0]])

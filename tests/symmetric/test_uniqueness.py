@@ -1,6 +1,8 @@
 """Is a stationary state refused where there are several, alone and after problems that have one?"""
 
+import ast
 import math
+import re
 
 import numpy as np
 import pytest
@@ -73,6 +75,21 @@ def test_several_states_are_refused(case: str) -> None:
         for _ in range(2):
             with pytest.raises(ConvergenceError, match="not unique"):
                 steady_state(model_of(0.0), asked(model_of(0.0)))
+
+
+@pytest.mark.parametrize("operator", [X, Y, Z, X + 0.5 * Y], ids=["x", "y", "z", "tilted"])
+def test_what_is_conserved_is_told(operator: np.ndarray) -> None:
+    """Up to a factor, and as real numbers where it is real."""
+    sites = Sites(count=2, hamiltonian=TILTED, jumps=[SIGMA_MINUS], couplings=[(operator, X)])
+    model = CollectiveModel(hamiltonian=0.7 * operator, jumps=[], sites=sites)
+    with pytest.raises(ConvergenceError, match="Conserved is the central operator") as refusal:
+        steady_state(model, {"it": operator})
+    shown = re.search(r"\[\[.*\]\]", str(refusal.value))[0]
+    assert ("j" in shown) == bool(operator.imag.any())
+    found = np.array(ast.literal_eval(shown))
+    factor = np.vdot(operator, found) / np.vdot(operator, operator)
+    np.testing.assert_allclose(found, factor * operator, rtol=0, atol=1e-3)  # three digits are shown
+    assert np.abs(found).max() == pytest.approx(1, abs=1e-3)
 
 
 @pytest.mark.parametrize("axis", range(3))

@@ -68,6 +68,15 @@ class Full:
         return result + sum(J.conj().T @ X @ J - (J.conj().T @ J @ X + X @ J.conj().T @ J) / 2 for J in jumps)
 
 
+def test_monomials_are_all_those_of_a_degree_the_lowest_first() -> None:
+    assert bath_monomials(1) == [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    for degree in range(5):
+        found = bath_monomials(degree)
+        every = {e for e in itertools.product(range(degree + 1), repeat=3) if sum(e) <= degree}
+        assert set(found) == every and len(found) == len(every)
+        assert found == sorted(found, key=lambda e: (sum(e), -e[0], -e[1]))
+
+
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("N", [1, 3])
 def test_elements_agree_with_the_full_space(N, action):
