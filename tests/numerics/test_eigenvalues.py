@@ -14,5 +14,7 @@ def test_as_many_are_found_as_there_are(count: int, monkeypatch) -> None:
     rates = np.array([0.0, 0.1, 0.3, 0.6, 1.0, 1.5, 2.1, 2.8, 3.6, 4.5])
     V = np.eye(10) + 0.1 * np.random.default_rng(0).normal(size=(10, 10))
     L = csr_matrix(V @ np.diag(-rates) @ np.linalg.inv(V))
-    found = eigenvalues.slowest(L, count, 0.1)
+    found, vector = eigenvalues.slowest(L, count, 0.1)
     np.testing.assert_allclose(found, -rates[:count], atol=1e-9)
+    np.testing.assert_allclose(L @ vector, 0, atol=1e-9)
+    assert np.linalg.norm(vector) > 0.1

@@ -1,9 +1,9 @@
 r"""How large the set of occupations must be, and how far off a result is.
 
 The set of cut K keeps the occupations with Σ w_i n_i ≤ K, all those with at most two quanta in modes that are reached,
-and all those that a readout needs. A run works with two sets at once. The *outer* one has one quantum more, in any mode,
-than any of the set of cut K; the *inner* one is the set of cut K − 1. Whatever the dynamics of the inner set drops
-therefore lies in the outer set: a mode that is reached but left out shows in the difference between the two results,
+and all those that a readout needs. A run works with two sets at once. The *outer* one has one quantum more, in any
+mode, than any of the set of cut K; the *inner* one is the set of cut K − 1. Whatever the dynamics of the inner set
+drops therefore lies in the outer set: a mode that is reached but left out shows in the difference between the two results,
 whatever its weight. They are two steps apart because every other step may change next to nothing: where quanta come and
 go in pairs, what is read has an even number of them. The result is that of the outer set, and the difference its
 estimated error.

@@ -88,7 +88,7 @@ class Uncertainty:
 
 
 def collective(compiled: Compiled) -> list[tuple[int, np.ndarray]]:
-    """The Hermitian parts of the operators of sites in couplings, interactions and collective jumps, with their class."""
+    """The Hermitian parts of the sites' operators in couplings, interactions and collective jumps, with their class."""
     given = [
         (index, B)
         for index, site in enumerate(compiled.problem.classes)
