@@ -108,12 +108,19 @@ def steady_state(
     model: CentralSpinModel | CollectiveModel,
     observables: Any = ("tau_x", "tau_y", "tau_z"),
     *,
-    method: str = "symmetric",
+    method: str | None = None,
     tolerance: float = 1e-8,
     time_budget: float = math.inf,
     **options: Any,
 ) -> Stationary:
-    """Return expectation values in the stationary state; the parameters are those of `evolve`.
+    """Return expectation values in the stationary state; the parameters are those of `evolve`, but for `method`.
+
+    Parameters
+    ----------
+    method : str, optional
+        As for `evolve`. By default "symmetric", and another exact method where a weakly damped bath holds so many
+        excitations that this one needs less unknowns: "dicke" for up to 99 spins-½, "spin_boson" at N = ∞. The
+        result's `method` says which.
 
     Raises
     ------
@@ -131,7 +138,15 @@ def steady_state(
     found, task, reading = answer(question, None, tolerance, method, options, time_budget)
     values = {name: number(value) for name, value in found.items()}
     state = State.of(model, reading, 0.0, task.tolerance)
-    return Stationary(values, model, method, task.tolerance, reading.error, reading.details, state)
+    return Stationary(
+        values,
+        model,
+        reading.method or method or "symmetric",
+        task.tolerance,
+        reading.error,
+        reading.details,
+        state,
+    )
 
 
 def expand(

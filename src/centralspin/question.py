@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ArgumentError
+from .errors import ArgumentError, MissingPackageError
 from .problem.central_spin import CentralSpinModel
 from .problem.checks import integer, is_operator, real_number, short
 from .problem.collective import CollectiveModel, Correlated, collective_model, top_levels
@@ -21,6 +21,7 @@ from .problem.general import Method, Problem, Task, dimensionless
 from .problem.moments import Arithmetic, Moment, Reading, needed
 from .problem.observables import named
 from .progress import Progress
+from .symmetric.cut import OutgrownError
 from .symmetric.solver import shift
 
 #: Method → what it is; `methods/x.py` is method "x", but for the first.
@@ -34,6 +35,9 @@ METHODS: dict[str, str] = {
 }
 #: What `cut` of method "symmetric" and `order` of "cumulants" may be at most.
 LARGEST_CUT, LARGEST_ORDER = 10_000, 12
+#: Where another exact method has a stationary state, "symmetric" leaves it to that if it needs more unknowns than
+#: these, or than a part of those of Dicke blocks, which fit the memory for so many sites at most.
+OUTGROWN, OUTGROWN_PART, LARGEST_BLOCKS = {"spin_boson": 8000, "dicke": 20_000}, 3, 99
 
 
 @dataclass(frozen=True)
@@ -180,15 +184,45 @@ def answer(
     question: Question,
     times: np.ndarray | None,
     tolerance: Any,
-    method: Any = "symmetric",
+    method: Any = None,
     options: Mapping[str, Any] | None = None,
     time_budget: Any = math.inf,
     t_stops: Sequence[float] = (),
 ) -> tuple[dict[str, Any], Task, Reading]:
-    """Run a method: the values by name, its task, and its reading."""
-    task, chosen = prepare(question, times, tolerance, method, options or {}, time_budget, t_stops)
-    reading = chosen.run(task)
+    """Run a method: the values by name, its task, and its reading.
+
+    Where `method` is None that is "symmetric", and for a stationary state that needs many unknowns another exact one.
+    """
+    task, chosen = prepare(
+        question, times, tolerance, method or "symmetric", options or {}, time_budget, t_stops
+    )
+    other, limit = another(question) if method is None and times is None and not options else ("", math.inf)
+    try:
+        reading = chosen.run(replace(task, outgrown=limit))
+    except OutgrownError:
+        left = max(time_budget - task.progress.seconds, 0.0) if time_budget < math.inf else math.inf
+        try:
+            task, chosen = prepare(question, times, tolerance, other, {}, left, t_stops)
+        except (ArgumentError, MissingPackageError):
+            reading = chosen.run(task)
+        else:
+            task.progress(0.0, "stationary state")
+            reading = replace(chosen.run(task), method=other)
     return combined(question, task, chosen.ABOUT, reading), task, reading
+
+
+def another(question: Question) -> tuple[str, float]:
+    """The other exact method that may have a stationary state, and with how many unknowns it is to be preferred."""
+    problem = question.problem
+    if len(problem.classes) != 1 or problem.classes[0].dimension != 2:
+        return "", math.inf
+    if problem.size == math.inf:
+        return ("spin_boson", OUTGROWN["spin_boson"]) if problem.scaling == 0.5 else ("", math.inf)
+    if problem.size > LARGEST_BLOCKS:
+        return "", math.inf
+    N, d = problem.size, problem.central.dimension
+    blocks = d * d * (N + 1) * (N + 2) * (N + 3) / 6
+    return "dicke", min(blocks / OUTGROWN_PART, OUTGROWN["dicke"])
 
 
 def check_options(known: frozenset[str], method: str, options: Mapping[str, Any]) -> dict[str, Any]:

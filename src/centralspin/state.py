@@ -101,7 +101,7 @@ class State(Saved, Correlated):
         """
         question = ask(self.model, observables, initial=self)
         asked = self.tolerance if tolerance is None else tolerance
-        found, task, reading = answer(question, np.zeros(1), asked)
+        found, task, reading = answer(question, np.zeros(1), asked, "symmetric")
         values = {name: number(np.ravel(value)[0]) for name, value in found.items()}
         return Result(values, self.model, "symmetric", task.tolerance, reading.error, reading.details)
 

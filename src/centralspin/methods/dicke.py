@@ -28,9 +28,19 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.sparse import block_array, csr_array, csr_matrix, diags_array, eye_array, hstack, kron, vstack
+from scipy.sparse import (
+    block_array,
+    csr_array,
+    csr_matrix,
+    diags_array,
+    eye_array,
+    hstack,
+    kron,
+    vstack,
+)
 
 from ..errors import ArgumentError, ConvergenceError
+from ..numerics.ladder import ladder_null_vector
 from ..numerics.null_space import null_vector
 from ..numerics.stepping import evolve_linear
 from ..problem.checks import checked, is_hermitian, real_vector, square_matrix, whole
@@ -44,6 +54,7 @@ from .small import (
     hamiltonian,
     initial_state,
     pauli,
+    real_coordinates,
     real_where_hermitian,
     require_constant,
     tell,
@@ -54,12 +65,10 @@ OPTIONS: frozenset[str] = frozenset()
 
 #: Beyond this many unknowns (N = 120 around a spin-½) the blocks need several GB and many minutes.
 LARGEST_SIZE = 1_240_000
-#: Up to this many unknowns the stationary state is solved for directly, beyond it is evolved to.
+#: Up to this many unknowns the stationary state is solved for directly, beyond it block by block.
 LARGEST_DIRECT_SIZE = 4000
 #: More spins, or levels, than any other limit lets through.
 LARGEST_COUNT = 10_000
-#: How often the time of the evolution to stationarity is doubled, from the relaxation time of a site.
-DOUBLINGS = 10
 
 
 class DickeBlocks:
@@ -199,7 +208,7 @@ def run(task: Task) -> Reading:
         values = readout @ v
         error *= float(np.sqrt(abs(readout).power(2).sum(axis=1).max()))
     else:
-        values = _relax(problem, space, L, readout, task)
+        values, error = _at_rest(problem, space, L, readout, task)
     values = real_where_hermitian(np.asarray(values), task.moments)
     return Reading(values, error, {"unknowns": L.shape[0]})
 
@@ -289,40 +298,21 @@ def _accuracy(readout: Any, task: Task) -> float:
     return task.tolerance / max(1.0, float(abs(readout).max()))
 
 
-def _relax(problem: Problem, space: DickeBlocks, L: Any, readout: Any, task: Task) -> np.ndarray:
-    """Evolve two different states until they agree and stand still, doubling the time.
-
-    Where a slow mode keeps a state from its limit, or where there are several limits, two states that started
-    apart still differ.
-    """
-    levels, level = space.levels, np.arange(space.levels)
-    # What may be conserved has another mean than in a fully mixed state.
-    generic = (1 + level / 2) * np.exp(0.7j * level * (level + 1))
-    pure = np.outer(generic, generic.conj()) / np.linalg.norm(generic) ** 2
-    starts = [
-        space.product_state(np.zeros(3), np.eye(levels) / levels),
-        space.product_state(np.array([0.3, 0.4, 0.5]), (pure + np.eye(levels)) / (levels + 1)),
-    ]
+def _at_rest(problem: Problem, space: DickeBlocks, L: csr_matrix, readout: csr_matrix, task: Task) -> Any:
+    """What is read of the stationary state, and its error, by the ladder of blocks."""
     decay, pump = decay_and_pump(problem.classes[0], "dicke")
     if not decay + pump > 0:
         raise ConvergenceError("The stationary state is not unique: nothing relaxes the sites.")
-    times = 10 / (decay + pump) * 2.0 ** np.arange(DOUBLINGS)
-    before, now = [np.full(readout.shape[0], np.nan)] * 2, 0.0
-    for k, time in enumerate(times):
-        span = np.array([time - now])
-        starts = [evolve_linear(L, v, span, readout, _accuracy(readout, task) / DOUBLINGS)[1] for v in starts]
-        now, values = time, [readout @ v for v in starts]
-        moved = max(
-            np.abs(a - b).max() for a, b in zip([*values, values[0]], [*before, values[1]], strict=True)
-        )
-        if moved <= task.tolerance / 4:
-            return np.asarray(values[0])
-        before = values
-        tell(task.progress, (k + 1) / len(times), "the way to the stationary state")
-    raise ConvergenceError(
-        f"The stationary state is not unique or approached too slowly: two states still differ or move by {moved:.2g} "
-        f"after {times[-1] * (decay + pump):g} relaxation times of a site."
-    )
+    T = real_coordinates(space.dimensions)
+    generator = csr_matrix((T @ L @ T.conj().T).real)
+    generator.eliminate_zeros()
+    trace = np.concatenate([np.repeat([1.0, 0.0], [d, d * d - d]) for d in space.dimensions])
+    largest = max(1.0, float(np.sqrt(abs(readout).power(2).sum(axis=1).max())))
+    x, error = ladder_null_vector(
+        generator, trace, space.offsets, task.tolerance / largest,
+        lambda: tell(task.progress, 0.5, "the stationary state"),
+    )  # fmt: skip
+    return readout @ (T.conj().T @ x), error * largest
 
 
 def _times_log(count: np.ndarray, probability: float) -> np.ndarray:

@@ -5,10 +5,12 @@ Superoperators act on row-major vectors: A ρ B is (A ⊗ Bᵀ) vec ρ.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.sparse import block_diag, csr_array
 
 from ..errors import ArgumentError, ConvergenceError
 from ..numerics.null_space import null_vector
@@ -124,3 +126,20 @@ def tell(progress: Any, fraction: float, what: str) -> None:
     """Say how far a computation is, if anybody listens."""
     if progress is not None:
         progress(fraction, what)
+
+
+def real_coordinates(dimensions: Sequence[int]) -> csr_array:
+    """The unitary map from square blocks, one after the other, to real coordinates where they are Hermitian.
+
+    Of every block these are the diagonal, and √2 times the real and the imaginary parts of what is above it.
+    """
+    parts, half = [], math.sqrt(0.5)
+    for d in dimensions:
+        a, b = np.triu_indices(d, 1)
+        count, i = len(a), np.arange(d)
+        j = d + np.arange(count)
+        rows = np.concatenate([i, j, j, j + count, j + count])
+        columns = np.concatenate([i * (d + 1), a * d + b, b * d + a, a * d + b, b * d + a])
+        values = np.repeat([1.0, half, half, -1j * half, 1j * half], [d, count, count, count, count])
+        parts.append(csr_array((values, (rows, columns)), shape=(d * d, d * d)))
+    return csr_array(block_diag(parts, format="csr"))

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from ..errors import ArgumentError, TruncationError
 from ..numerics.null_space import null_vector
@@ -35,6 +36,7 @@ from .small import (
     decay_and_pump,
     hamiltonian,
     pauli,
+    real_coordinates,
     real_where_hermitian,
     require_constant,
     stationary_state,
@@ -45,7 +47,9 @@ ABOUT = "reference"
 OPTIONS: frozenset[str] = frozenset()
 
 #: First number of Fock states, factor by which it grows, and the largest that is tried.
-FIRST_CUTOFF, GROWTH, LARGEST_CUTOFF = 24, 1.5, 200
+FIRST_CUTOFF, GROWTH, LARGEST_CUTOFF = 24, 1.5, 420
+#: Coherences that add up to less than this part of the tolerance are neglected.
+NEGLIGIBLE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +211,8 @@ def stationary_density_matrix(
     emergent, _ = _of_paper(model)
     if cutoff is not None:
         return _stationary(emergent, cutoff)
-    return _grow(lambda K: [_stationary(emergent, K)], _states_differ, tolerance)[0][0]
+    resting = Resting(emergent, tolerance)
+    return _grow(lambda K: [resting(K)], _states_differ, tolerance)[0][0]
 
 
 def refuses(task: Task) -> ArgumentError | None:
@@ -229,13 +234,15 @@ def refuses(task: Task) -> ArgumentError | None:
 def run(task: Task) -> Reading:
     """Read moments off the Fock space; its cutoff grows until they agree within the tolerance."""
     emergent = EmergentModel.of(task.problem)
+    resting = Resting(emergent, task.tolerance)
 
     def values(cutoff: int) -> np.ndarray:
         tell(task.progress, cutoff / LARGEST_CUTOFF, f"{cutoff} Fock states")
         _, _, a = emergent.operators(cutoff)
         observables = [emergent.moment(moment, a) for moment in task.moments]
         if task.times is None:
-            return np.array([qutip.expect(O, _stationary(emergent, cutoff)) for O in observables])
+            rho = resting(cutoff)
+            return np.array([qutip.expect(O, rho) for O in observables])
         return np.array(
             [
                 [complex((O * rho).tr()) for O in observables]
@@ -270,11 +277,47 @@ def _evolve(emergent: EmergentModel, cutoff: int, times: np.ndarray, tolerance: 
     return list(qutip.mesolve(H, rho, grid, c_ops=jumps, options=options).states[len(grid) - len(times) :])
 
 
-def _stationary(emergent: EmergentModel, cutoff: int) -> Any:
+class Resting:
+    """Stationary density matrices at growing cutoffs, of which only the coherences that matter are kept.
+
+    A weakly damped boson holds many quanta, but may have few coherences between distant Fock states.
+
+    Parameters
+    ----------
+    emergent : EmergentModel
+    tolerance : float
+        Coherences that add up to a thousandth of it are neglected.
+    """
+
+    def __init__(self, emergent: EmergentModel, tolerance: float) -> None:
+        self._emergent, self._small = emergent, max(NEGLIGIBLE * tolerance, 1e-14)
+        self._band: int | None = None
+
+    def __call__(self, cutoff: int) -> Any:
+        """The state with so many Fock states."""
+        while True:
+            band = cutoff if self._band is None else min(cutoff, self._band)
+            rho = _stationary(self._emergent, cutoff, band)
+            size, n = np.abs(rho.full()), np.arange(rho.shape[0]) % cutoff
+            held = np.bincount(np.abs(n[:, None] - n).ravel(), size.ravel())
+            if band < cutoff and held[band - 1 : band + 1].max() > self._small:
+                self._band = 2 * band
+                continue
+            self._band = int(1.5 * np.flatnonzero(held > self._small).max(initial=0)) + 8
+            return rho
+
+
+def _stationary(emergent: EmergentModel, cutoff: int, band: int | None = None) -> Any:
+    """The stationary state, without coherences between Fock states further apart than the band."""
     H, jumps, a = emergent.operators(cutoff)
     L, d = qutip.liouvillian(H, jumps).to("CSR").data_as("csr_matrix"), H.shape[0]
-    v, _ = null_vector(L, np.eye(d).ravel())
-    rho = v.reshape(d, d, order="F")  # QuTiP stacks columns
+    T, n = real_coordinates([d]), np.arange(d) % cutoff
+    far = (np.abs(n[:, None] - n) > (cutoff if band is None else band)).ravel().astype(float)
+    T = T[abs(T) @ far == 0]
+    generator = csr_matrix((T @ L @ T.conj().T).real)
+    generator.eliminate_zeros()
+    v, _ = null_vector(generator, (T @ np.eye(d).ravel()).real)
+    rho = (T.conj().T @ v).reshape(d, d, order="F")  # QuTiP stacks columns
     return qutip.Qobj((rho + rho.conj().T) / 2, dims=a.dims)
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg import svd
-from scipy.sparse import csc_matrix, eye_array
-from scipy.sparse.linalg import splu
+from scipy.sparse import eye_array
 
 from ..errors import ConvergenceError
+from .stationary import factorise
 
 #: Up to this many unknowns all singular values are computed.
 DENSE = 500
@@ -61,9 +61,11 @@ def _dense(L: Any) -> tuple[np.ndarray, float]:
 def _sparse(L: Any) -> tuple[np.ndarray, float]:
     """Inverse iteration with several vectors at once, so that a second null vector shows."""
     n = L.shape[0]
-    solver = splu(csc_matrix(L - SHIFT * eye_array(n)).astype(complex), permc_spec="MMD_AT_PLUS_A")
+    solver = factorise(L - SHIFT * eye_array(n))
     random = np.random.default_rng(0)
-    Q = random.normal(size=(n, VECTORS)) + 1j * random.normal(size=(n, VECTORS))
+    Q = random.normal(size=(n, VECTORS))
+    if np.iscomplexobj(L):
+        Q = Q + 1j * random.normal(size=(n, VECTORS))
     best = np.inf
     for _ in range(STEPS):
         Q = np.linalg.qr(solver.solve(Q))[0]
@@ -72,6 +74,8 @@ def _sparse(L: Any) -> tuple[np.ndarray, float]:
         v = Q @ vectors[:, order[0]]
         residual = float(np.linalg.norm(L @ v))
         if residual <= 1e-13 and residual > best / 2:  # round-off, and no longer falling
-            return v, float(abs(values[order[1]]))
+            return (v if np.iscomplexobj(L) else np.real(v / v[np.argmax(abs(v))])), float(
+                abs(values[order[1]])
+            )
         best = min(best, residual)
     raise ConvergenceError(f"The stationary state was not found; the residual is {best:.2g}.")

@@ -277,6 +277,8 @@ class Task:
         `progress.Progress`; a method tells it how far it is, and it may stop the method.
     start : object
         The state of an earlier run of the same method, where it is not a product of initial states.
+    outgrown : float
+        With more unknowns than these method "symmetric" leaves the task to another one, by an `OutgrownError`.
     """
 
     problem: Problem
@@ -286,6 +288,7 @@ class Task:
     options: Mapping[str, Any] = field(default_factory=dict)
     progress: Any = None
     start: Any = None
+    outgrown: float = math.inf
 
 
 class Method(Protocol):

@@ -139,12 +139,15 @@ class Reading:
         What the method reports of itself.
     state : object
         What `State` is made of, where the method can continue from it.
+    method : str
+        The method, where it is another one than was asked for.
     """
 
     values: np.ndarray
     error: float | None = None
     details: dict[str, Any] = field(default_factory=dict)
     state: Any = None
+    method: str = ""
 
 
 class Arithmetic:

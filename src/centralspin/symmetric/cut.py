@@ -3,10 +3,10 @@ r"""How large the set of occupations must be, and how far off a result is.
 The set of cut K keeps the occupations with Σ w_i n_i ≤ K, all those with at most two quanta in modes that are reached,
 and all those that a readout needs. A run works with two sets at once. The *outer* one has one quantum more, in any
 mode, than any of the set of cut K; the *inner* one is the set of cut K − 1. Whatever the dynamics of the inner set
-drops therefore lies in the outer set: a mode that is reached but left out shows in the difference between the two results,
-whatever its weight. They are two steps apart because every other step may change next to nothing: where quanta come and
-go in pairs, what is read has an even number of them. The result is that of the outer set, and the difference its
-estimated error.
+drops therefore lies in the outer set: a mode that is reached but left out shows in the difference between the two
+results, whatever its weight. They are two steps apart because every other step may change next to nothing: where quanta
+come and go in pairs, what is read has an even number of them. The result is that of the outer set, and the difference
+its estimated error.
 """
 
 from __future__ import annotations
@@ -44,6 +44,10 @@ AIM = 0.3
 #: The cut grows at most by these factors (and 4) after the first run and after the others: errors fall more and more
 #: quickly, so that an extrapolation from small cuts aims too far.
 GROWTH = (3.0, 1.5)
+
+
+class OutgrownError(TruncationError):
+    """The next cut has more unknowns than another method needs."""
 
 
 @dataclass(frozen=True)
@@ -187,6 +191,7 @@ def converge(
     memory: Callable[[int], float],
     memory_budget: float,
     before: Sequence[tuple[int, float]] = (),
+    outgrown: Callable[[int], bool] = lambda cut: False,
 ) -> Converged:
     """Run at growing cuts until the estimated error meets the tolerance.
 
@@ -209,6 +214,8 @@ def converge(
         Bytes.
     before : sequence of (int, float), optional
         Cuts, in rising order, and errors there, as a problem nearby had them: the search begins where its ended.
+    outgrown : callable, optional
+        Whether another method should do what needs a cut; then an `OutgrownError` is raised.
     """
     begin = max(first, beginning(before, share * tolerance)) if before else first
     cut = begin if fixed is None else fixed
@@ -222,13 +229,15 @@ def converge(
         if needed > memory_budget:
             miss = (
                 f", and the cut {history[-1][0]} before it is off by about {history[-1][1]:.2g}"
-                if history
+                if history and history[-1][1] < math.inf
                 else ""
             )
             raise TruncationError(
                 f"The tolerance {tolerance:g} is not met within the memory budget of {memory_budget / 1e9:.3g} GB: "
                 f"the {'next' if history else 'first'} cut {cut} needs about {needed / 1e9:.3g} GB{miss}."
             )
+        if outgrown(cut):
+            raise OutgrownError(f"The cut {cut} has more unknowns than another method.")
         outer, inner = shape.sets(cut)
         complete = bool(inner.all())
         try:

@@ -198,7 +198,7 @@ class Setup:
             generator.space.occupations, self._within(generator.space), generator.unknowns.spread(V)[..., [0, -1]],
             self.cut, references, [site.count for site in self.compiled.sites],
             [site.basis.mix for site in self.compiled.sites], self._modes if self.rotated else None,
-            replace(task, progress=None), before + INTEGRATION * task.tolerance,
+            replace(task, progress=None, outgrown=math.inf), before + INTEGRATION * task.tolerance,
             pairs=None if self.frame is None else [site.pairs for site in self.compiled.sites],
         )  # fmt: skip
 

@@ -106,6 +106,7 @@ class Solver(Evolution, Rest):
             memory,
             task.options.get("memory_budget", MEMORY_BUDGET),
             nearby,
+            lambda cut: self.shape.unknowns(cut, compiled.basis.size) > task.outgrown,
         )
         if known is not None and follows:
             known.learn(asked, found.history)
