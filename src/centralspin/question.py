@@ -38,6 +38,8 @@ LARGEST_CUT, LARGEST_ORDER = 10_000, 12
 #: Where another exact method has a stationary state, "symmetric" leaves it to that if it needs more unknowns than
 #: these, or than a part of those of Dicke blocks, which fit the memory for so many sites at most.
 OUTGROWN, OUTGROWN_PART, LARGEST_BLOCKS = {"spin_boson": 8000, "dicke": 20_000}, 3, 99
+#: Up to so many unknowns there is nothing to gain.
+FEW = 6000
 
 
 @dataclass(frozen=True)
@@ -222,7 +224,7 @@ def another(question: Question) -> tuple[str, float]:
         return "", math.inf
     N, d = problem.size, problem.central.dimension
     blocks = d * d * (N + 1) * (N + 2) * (N + 3) / 6
-    return "dicke", min(blocks / OUTGROWN_PART, OUTGROWN["dicke"])
+    return "dicke", max(min(blocks / OUTGROWN_PART, OUTGROWN["dicke"]), FEW)
 
 
 def check_options(known: frozenset[str], method: str, options: Mapping[str, Any]) -> dict[str, Any]:

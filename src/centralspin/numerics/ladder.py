@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.sparse import block_diag, csc_matrix, csr_matrix
+from scipy.sparse import block_diag, csc_matrix, csr_matrix, eye_array
 
 from ..errors import ConvergenceError
 from .stationary import PROBED, NotUniqueError, factorise, krylov
@@ -22,6 +22,8 @@ from .stationary import PROBED, NotUniqueError, factorise, krylov
 VECTORS, CYCLES = 40, 8
 #: For more unknowns than these the preconditioner is in single precision.
 SINGLE = 50_000
+#: By how much the blocks are shifted, relative to the largest entry.
+SHIFT = {np.float32: 1e-5, np.float64: 1e-10}
 #: Steps of the inverse iteration for the state of a block by itself.
 ALONE = 3
 #: Residuals below this, relative to the solution, are round-off.
@@ -81,11 +83,12 @@ class Ladder:
         self._L, self._trace, self._told = L, trace, told
         ends = list(itertools.pairwise(offsets))
         self._parts = [slice(a, b) for a, b in ends]
-        kind = np.float32 if L.shape[0] > SINGLE else np.float64
+        kind: Any = np.float32 if L.shape[0] > SINGLE else np.float64
         self._blocks: list[Any] = []
-        for a, b in ends:
+        size = SHIFT[kind] * (float(abs(L.diagonal()).max()) or 1.0)
+        for a, b in ends:  # shifted, for what a block hardly loses is left to the flow between them
             told()
-            self._blocks.append(factorise(L[a:b, a:b].astype(kind)))
+            self._blocks.append(factorise((L[a:b, a:b] - size * eye_array(b - a)).astype(kind)))
         self._kind = kind
         beside = list(itertools.pairwise(ends))
         self._down = [csr_matrix(L[c:d, a:b]) for (a, b), (c, d) in beside]

@@ -1,0 +1,77 @@
+"""Weakly damped baths, whose stationary states another exact method has more easily than the default one."""
+
+import importlib
+import math
+
+import pytest
+from conftest import PAPER
+
+from centralspin import CentralSpinModel, MissingPackageError, TruncationError, question, steady_state
+
+NAMES = ("tau_z", "Q2", "Q4")
+
+
+def weak(factor: float, N: float) -> CentralSpinModel:
+    return PAPER.replace(N=N, bath_pump=0.2 * factor, bath_decay=factor)
+
+
+@pytest.mark.parametrize(("factor", "N", "method"), [(0.1, 24, "dicke"), (0.03, math.inf, "spin_boson")])
+def test_another_method_answers_and_agrees(factor, N, method) -> None:
+    found = steady_state(weak(factor, N), NAMES, tolerance=1e-6)
+    assert found.method == method and found.state is None
+    asked = steady_state(weak(factor, N), NAMES, tolerance=1e-6, method="symmetric")
+    assert asked.method == "symmetric"
+    for name in NAMES:
+        assert abs(found[name] - asked[name]) <= 2e-6
+
+
+def test_ordinary_problems_stay_with_the_default_method() -> None:
+    for N in (4, 20, 80, 10**4, math.inf):
+        assert steady_state(PAPER.replace(N=N), NAMES).method == "symmetric"
+
+
+def test_nothing_is_handed_over_where_a_cut_or_a_memory_budget_is_given() -> None:
+    assert steady_state(weak(0.03, 24), NAMES, cut=30).method == "symmetric"
+    with pytest.raises(TruncationError, match="memory budget"):
+        steady_state(weak(0.03, 24), NAMES, memory_budget=1e6)
+
+
+def test_a_method_that_cannot_answer_leaves_the_problem_where_it_is(monkeypatch) -> None:
+    """Without QuTiP, for instance."""
+    real = importlib.import_module
+
+    def without(name, package=None):
+        if name == ".methods.spin_boson":
+            raise MissingPackageError("This part of centralspin needs the package `qutip`.", name="qutip")
+        return real(name, package)
+
+    monkeypatch.setattr(question.importlib, "import_module", without)
+    monkeypatch.setitem(question.OUTGROWN, "spin_boson", 100)
+    assert steady_state(PAPER.replace(N=math.inf), NAMES).method == "symmetric"
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.1, 0.01, 1e-3])
+def test_blocks_know_the_same_state_at_any_damping(factor) -> None:
+    """The blocks one by one beside all of them at once."""
+    one = steady_state(weak(factor, 16), NAMES, method="dicke", tolerance=1e-9)  # 3,876 unknowns
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("centralspin.methods.dicke.LARGEST_DIRECT_SIZE", 0)
+        other = steady_state(weak(factor, 16), NAMES, method="dicke", tolerance=1e-9)
+    for name in NAMES:
+        assert abs(one[name] - other[name]) <= 2e-9
+
+
+def test_few_coherences_of_a_full_boson_are_kept() -> None:
+    """With 30 quanta a band of Fock space does: the state is that of all of it."""
+    from centralspin.methods import spin_boson
+
+    emergent, _ = spin_boson._of_paper(weak(0.02, math.inf))
+    resting = spin_boson.Resting(emergent, 1e-8)
+    for cutoff in (24, 36, 54):
+        rho = resting(cutoff)
+    assert resting._band is not None and resting._band < 40
+    whole = spin_boson._stationary(emergent, 54)
+    assert abs((rho - whole).full()).max() < 1e-8
+    narrow = spin_boson.Resting(emergent, 1e-8)
+    narrow._band = 2
+    assert abs((narrow(54) - whole).full()).max() < 1e-8, "a band that is too narrow is noticed"
