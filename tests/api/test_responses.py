@@ -24,7 +24,10 @@ from centralspin import (
     spectrum,
     steady_state,
 )
+from centralspin.methods import dicke
 from centralspin.methods.full_space import FullSpace
+from centralspin.problem.collective import collective_model
+from centralspin.problem.general import dimensionless
 from centralspin.question import ask
 from centralspin.symmetric.response import Spectral
 
@@ -224,6 +227,26 @@ def test_the_last_decay_is_that_of_the_slowest_eigenvalues(N: float) -> None:
     assert missed(1.03 * slow[0], slow[1]) > 3 * missed(*slow) and missed(
         0.97 * slow[0], slow[1]
     ) > 3 * missed(*slow)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        CentralSpinModel.figure_2(10, central_pump=0.0, central_decay=0.01),
+        CentralSpinModel(
+            N=11, g0=1.0, central_field=(0.3, 0, 0), central_decay=0.01, bath_pump=0.2, bath_decay=1.0
+        ),
+    ],
+)
+def test_a_slow_rate_of_one_part_does_not_hide_the_eigenvalues(model: CentralSpinModel) -> None:
+    """What decays a hundred times more quickly than the central spin by itself is still told from round-off."""
+    blocks = dicke.DickeBlocks(int(model.N))
+    problem = dimensionless(collective_model(model))
+    exact = np.linalg.eigvals(dicke.lindbladian(problem, blocks).toarray()) * problem.unit
+    exact = exact[np.argsort(-exact.real)]
+    found = eigenvalues(model, 6, tolerance=1e-6)
+    np.testing.assert_allclose(found.real, exact[:6].real, atol=1e-5)
+    assert found.gap == pytest.approx(-exact[1].real, abs=1e-5)
 
 
 def test_quick_oscillations_that_hardly_decay_are_the_slowest() -> None:

@@ -217,6 +217,28 @@ def one_after_another(random: models.Draws) -> str | None:
     return None
 
 
+def many_quanta(random: models.Draws) -> str | None:
+    """A spin that fills a weakly damped boson, at rest or on its way, against Fock space."""
+    model, tolerance = models.laser(random), float(10.0 ** random.uniform(-6, -1))
+    time = None if random.random() < 0.7 else float(random.choice([1.0, 10.0, 30.0])) * random.random()
+    for levels in (30, 44, 60):
+        right, empty = oracle.boson(model, levels, time)
+        if empty < 1e-11:
+            break
+    else:
+        raise ConvergenceError("More quanta than the oracle holds.")
+    names, limits = list(right), {"tolerance": tolerance, "time_budget": random.seconds}
+    if time is None:
+        method = None if random.random() < 0.5 else "symmetric"
+        found = dict(steady_state(model, names, method=method, **limits))
+    else:
+        found = {name: value[-1] for name, value in evolve(model, [time], names, **limits).items()}
+    for name in names:
+        if wrong := close(found[name], right[name], tolerance + 1e-7 * abs(right[name]), name):
+            return f"at tolerance {tolerance:.2g}, time {time}: {wrong}"
+    return None
+
+
 def units(random: models.Draws) -> str | None:
     """All rates times s, times over s."""
     model = models.spin_model(random, [2, 5])
@@ -293,6 +315,7 @@ CAMPAIGNS: dict[str, Callable[[models.Draws], str | None]] = {
     for campaign in (
         small_in_time, small_stationary, spins_in_time, spins_stationary, tolerance_is_met, units, coefficients,
         bad_input, in_two_parts, correlations, one_after_another,
+        many_quanta,
     )
 }  # fmt: skip
 

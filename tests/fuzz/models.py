@@ -147,6 +147,25 @@ def spin_model(random: Draws, sizes: Any, scalings: Any = (0.5, 1.0, 0.4, 0.0)) 
     return random.take(model)
 
 
+def laser(random: Draws) -> CentralSpinModel:
+    """A pumped spin at N = ∞ and a boson that is damped weakly, now and then so weakly that it holds many quanta."""
+    down = float(10 ** random.uniform(-1.9, 0))
+    model = CentralSpinModel(
+        N=np.inf,
+        g0=float(random.uniform(0.5, 5)),
+        central_field=(
+            float(random.uniform(0, 1.5)) if random.random() < 0.7 else 0.0,
+            0.0,
+            float(random.uniform(-1, 1)),
+        ),
+        central_pump=float(10 ** random.uniform(-1.5, 0.3)),
+        central_decay=float(10 ** random.uniform(-2, 0.3)),
+        bath_pump=down * float(random.choice([0.0, 0.2, 0.5, 0.8])),
+        bath_decay=down,
+    )
+    return random.take(model)
+
+
 def sparse(random: np.random.Generator, d: int, hermitian: bool = False, least: float = -7) -> np.ndarray:
     """A matrix with few entries of very different size."""
     A = np.zeros((d, d), dtype=complex)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg import svd
-from scipy.sparse import csr_array, eye_array, kron
-from scipy.sparse.linalg import expm_multiply
+from scipy.sparse import csc_array, csr_array, diags_array, eye_array, kron
+from scipy.sparse.linalg import expm_multiply, splu
 
 
 class Whole:
@@ -244,3 +244,44 @@ def stationary(model: Any, wanted: Any) -> tuple[dict[str, complex], float]:
     return {n: whole.read(v, m, references) for n, m in wanted.items()}, (
         float(values[-2] / values[0]) if len(values) > 1 else 1.0
     )
+
+
+def boson(model: Any, levels: int, time: float | None = None) -> tuple[dict[str, float], float]:
+    """Spin and boson at N = ∞, at rest or at a time, and what the highest Fock state holds."""
+    epsilon, up = model.epsilon, model.bath_pump / model.epsilon
+    a, one = diags_array(np.sqrt(np.arange(1.0, levels)), offsets=1), np.eye(2)
+    X, Y, Z = np.array([[0, 1], [1, 0]]), np.array([[0, -1j], [1j, 0]]), np.diag([1.0, -1.0])
+    raising = np.array([[0, 1], [0, 0]])
+    exchange = model.g0 * np.sqrt(epsilon) * kron(a, raising)
+    local = sum(h * P for h, P in zip(model.central_field, (X, Y, Z), strict=True))
+    H = exchange + exchange.T + kron(eye_array(levels), local)
+    jumps = [
+        np.sqrt(model.bath_decay + model.bath_pump + up) * kron(a, one),
+        np.sqrt(up) * kron(a.T, one),
+        np.sqrt(model.central_pump) * kron(eye_array(levels), raising),
+        np.sqrt(model.central_decay) * kron(eye_array(levels), raising.T),
+    ]
+    effective = csr_array(-1j * H - sum(J.T @ J for J in jumps) / 2)
+    same = eye_array(2 * levels)
+    L = kron(effective, same) + kron(same, effective.conj()) + sum(kron(J, J) for J in jumps)
+    L = csc_array(L)
+    if time is None:
+        options = {
+            "permc_spec": "MMD_AT_PLUS_A",
+            "diag_pivot_thresh": 0.01,
+            "options": {"SymmetricMode": True},
+        }
+        rho = np.r_[1.0, splu(L[1:, 1:], **options).solve(-L[1:, [0]].toarray()[:, 0])]
+    else:
+        weights = (up / (model.bath_decay + model.bath_pump + up)) ** np.arange(levels)
+        start = np.kron(np.diag(weights / weights.sum()), np.diag([1.0, 0.0]))
+        rho = expm_multiply(L * time, start.ravel().astype(complex))
+    rho = rho.reshape(levels, 2, levels, 2)
+    rho = rho / np.einsum("nana->", rho)
+    spin, bath = np.einsum("nanb->ab", rho), np.einsum("nama->nm", rho)
+    q = (a + a.T).toarray() / np.sqrt(2)
+    values = {
+        "tau_x": float(np.trace(spin @ X).real), "tau_z": float(np.trace(spin @ Z).real),
+        "Q2": float((np.trace(bath @ q @ q) - np.trace(bath @ q) ** 2).real),
+    }  # fmt: skip
+    return values, float(abs(rho[-1, :, -1, :]).max())
