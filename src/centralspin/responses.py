@@ -91,10 +91,11 @@ def correlation(
         raise ArgumentError("state", 'be "stationary" or a `State`', short(state))
     question = ask(model, {"B": B}, initial=start)
     task = _task(question, when, tolerance, time_budget, options, start)
-    factors = [_factor(question, moment, start, task) for moment in (A, C)]
+    now = replace(task, times=np.zeros(1))
+    factors = [_factor(question, moment, start, now) for moment in (A, C)]
     solver = response.Response(task, factors[0], factors[1], start is None)
     values, details, error = solver.solve()
-    found = _read(question, task, values)
+    found = _read(question, task, values, start)
     return Response.of(np.broadcast_to(found, when.shape), when, model, task.tolerance, error, details)
 
 
@@ -251,12 +252,7 @@ def _factor(question: Question, moment: Moment, start: State | None, task: Any) 
     if not moment.power or moment.about == "reference":
         return [(1.0, moment)]
     if moment.about == "mean":
-        plain = replace(moment, central=None, power=1, about="reference")
-        if start is None:
-            solver = Solver(replace(task, times=None, moments=(plain,)))
-            c = -complex(solver.solve()[0].ravel()[0])
-        else:
-            c = -complex(start.normalized().expect({"X": plain})["X"])
+        c = -complex(_mean(moment, start, task)[0, 0])
     else:
         c = complex(np.ravel(shift(task.problem, np.zeros(1), (None,))(moment))[0])
     p = moment.power
@@ -265,9 +261,22 @@ def _factor(question: Question, moment: Moment, start: State | None, task: Any) 
     ]
 
 
-def _read(question: Question, task: Any, values: np.ndarray) -> Any:
+def _mean(moment: Moment, start: State | None, task: Any) -> np.ndarray:
+    """⟨X⟩ about the reference states, shape (1, times): that of the state, whatever multiplies it in a correlation."""
+    plain = replace(moment, central=None, power=1, about="reference")
+    rest = {"times": None} if start is None else {"start": start.normalized().held}
+    values = Solver(replace(task, moments=(plain,), **rest)).solve()[0]
+    return values.reshape(1, -1)
+
+
+def _read(question: Question, task: Any, values: np.ndarray, start: State | None = None) -> Any:
     arithmetic = Arithmetic(
-        task.moments, values, "reference", shift(task.problem, task.times, (None,)), hermitian=False
+        task.moments,
+        values,
+        "reference",
+        shift(task.problem, task.times, (None,)),
+        hermitian=False,
+        mean=lambda moment: _mean(moment, start, task),
     )
     (found,) = question.combine(arithmetic).values()
     return found[0]

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -88,16 +89,69 @@ def test_correlations_in_the_stationary_state(operators: tuple) -> None:
 @pytest.mark.parametrize("operators", OPERATORS.values(), ids=OPERATORS)
 def test_correlations_in_a_state_on_its_way(operators: tuple) -> None:
     """The sites start away from their stationary state, so that the reference moves."""
-    sites = Sites(
-        count=3, hamiltonian=0.3 * X, jumps=[SIGMA_MINUS, 0.5 * SIGMA_PLUS], couplings=[(2 * SIGMA_PLUS, SIGMA_MINUS)],
-        initial=(np.eye(2) + 0.4 * X + 0.3 * Z) / 2,
-    )  # fmt: skip
-    model = CollectiveModel(hamiltonian=0.4 * Z, jumps=[0.6 * SIGMA_MINUS], sites=sites, initial=[0.6, 0.8])
+    model = driven_model()
     whole, times = Whole(model), np.array([0.0, 0.5, 1.2])
     rho = qutip.vector_to_operator((whole.L * 0.6).expm() * qutip.operator_to_vector(whole.space.initial()))
     exact = whole.correlation(rho, times, operators)
     state = evolve(model, [0.6], {"z": Z}).final
     np.testing.assert_allclose(correlation(model, times, operators, state=state), exact, atol=1e-8)
+
+
+def driven_model() -> CollectiveModel:
+    """Sites that start away from their stationary state, so that the reference moves."""
+    sites = Sites(
+        count=3, hamiltonian=0.3 * X, jumps=[SIGMA_MINUS, 0.5 * SIGMA_PLUS], couplings=[(2 * SIGMA_PLUS, SIGMA_MINUS)],
+        initial=(np.eye(2) + 0.4 * X + 0.3 * Z) / 2,
+    )  # fmt: skip
+    return CollectiveModel(hamiltonian=0.4 * Z, jumps=[0.6 * SIGMA_MINUS], sites=sites, initial=[0.6, 0.8])
+
+
+def about_mean(whole: Whole, rho: qutip.Qobj, moment: Moment) -> qutip.Qobj:
+    """The operator of a moment about its mean in a state."""
+    plain, one = whole.operator(replace(moment, central=None, power=1, about="zero")), whole.operator(None)
+    power = (plain - (plain * rho).tr() * one) ** moment.power
+    return power if moment.central is None else whole.operator(moment.central) * power
+
+
+MEANS = [
+    Moment(site=X, about="mean"),
+    Moment(site=SIGMA_PLUS, about="mean"),
+    Moment(central=Y, site=X + Z, power=2, about="mean"),
+]
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("moment", MEANS)
+def test_a_mean_is_that_of_the_state_and_not_of_what_operators_make_of_it(moment: Moment, place: int) -> None:
+    model, times = driven_model(), np.array([0.4, 1.1])
+    whole, state = Whole(model), evolve(model, [0.6], {"z": Z}).final
+    given: list = [SIGMA_PLUS, Z, SIGMA_MINUS]
+    for start in ("stationary", state):
+        rho = whole.rest
+        if start is state:
+            rho = qutip.vector_to_operator(
+                (whole.L * 0.6).expm() * qutip.operator_to_vector(whole.space.initial())
+            )
+        given[place] = moment
+        found = correlation(model, times, given, state=start)
+        for t, value in zip(times, found, strict=True):
+            flow = (whole.L * t).expm()
+            later = qutip.vector_to_operator(flow * qutip.operator_to_vector(rho)) if place == 1 else rho
+            A, B, C = (
+                about_mean(whole, later, moment) if i == place else whole.operator(O)
+                for i, O in enumerate(given)
+            )
+            exact = (B * qutip.vector_to_operator(flow * qutip.operator_to_vector(C * rho * A))).tr()
+            assert abs(value - exact) < 1e-8
+
+
+@pytest.mark.parametrize("moment", MEANS)
+def test_spectra_about_the_mean(moment: Moment) -> None:
+    whole, frequencies = Whole(driven_model()), np.array([-1.0, 0.0, 2.0])
+    O, z = about_mean(whole, whole.rest, moment), whole.operator(Z)
+    for given, a, b in (((moment, Z), O, z), ((Z, moment), z, O)):
+        exact = [whole.half(b * whole.rest, a, w) + whole.half(whole.rest * a, b, -w) for w in frequencies]
+        np.testing.assert_allclose(spectrum(driven_model(), frequencies, *given), exact, atol=1e-7)
 
 
 @pytest.mark.parametrize(
