@@ -158,7 +158,7 @@ def expand(
     ----------
     model : CentralSpinModel or CollectiveModel
         The problem; its N is ignored. The limit must exist: z = ½ with ⟨σ±⟩ = 0 in the bath, or z ≥ 1,
-        and 2z must be an integer. Of a `CollectiveModel` with several classes every class keeps its share of the sites.
+        and 2z must be an integer, as must 2s of every `Moment`. Of a `CollectiveModel` with several classes every class keeps its share of the sites.
     times : sequence of float, or None
         Increasing times ≥ 0; None expands the stationary state.
     observables, central_state, bath_bloch, tolerance, time_budget
@@ -191,9 +191,9 @@ def expand(
     question = ask(at_infinity(model), observables, central_state, bath_bloch, None, when)
     if question.start is not None:
         raise ArgumentError("initial", "be a product state for an expansion", "a `State`")
-    z = question.problem.scaling
-    if abs(2 * z - round(2 * z)) > 1e-12:
-        raise ArgumentError("scaling", "be a multiple of ½ for an expansion in N^{−1/2}", f"{z:g}")
+    for z in (question.problem.scaling, *(m.scaling for m in question.moments if m.power)):
+        if abs(2 * z - round(2 * z)) > 1e-12:
+            raise ArgumentError("scaling", "be a multiple of ½ for an expansion in N^{−1/2}", f"{z:g}")
     task, _ = prepare(question, when, tolerance, "symmetric", options, time_budget)
     orders = range(2 * integer("terms", terms, minimum=1, maximum=LARGEST_EXPANSION) + 1)
     values, details, error = Solver(task, orders).solve()

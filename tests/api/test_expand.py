@@ -91,6 +91,16 @@ def test_an_expansion_that_does_not_exist_is_refused():
         expand(PAPER, TIMES, ("m_x",))
 
 
+@pytest.mark.parametrize(("scaling", "power"), [(0.75, 1), (0.75, 2), (0.6, 2), (1.2, 1), (1.25, 1)])
+@pytest.mark.parametrize("about", ["zero", "mean", "reference"])
+def test_an_expansion_of_a_power_that_it_has_no_term_for_is_refused(scaling, power, about):
+    """Its terms would all be zero, as if there was nothing."""
+    asked = {"z": Moment(site=np.diag([1.0, -1.0]), power=power, scaling=scaling, about=about)}
+    with pytest.raises(ArgumentError, match=f"`scaling` must be a multiple of ½ .* but is {scaling}"):
+        expand(PAPER, None, asked)
+    assert expand(PAPER, None, {"one": Moment(site=np.eye(2), power=0, scaling=0.6)}).limit["one"] == 1
+
+
 def test_coefficients_that_nothing_damps_grow_in_time():
     """Without bath dissipation at z = 1 they grow with t: at once, right, and refused where round-off counts."""
     model = PAPER.replace(scaling=1.0, bath_pump=0.0, bath_decay=0.0)
