@@ -215,7 +215,13 @@ def eigenvalues(
 
 
 def gap(model: CentralSpinModel | CollectiveModel, **options: Any) -> float:
-    """Return the rate at which the slowest deviation from the stationary state decays; arguments as `eigenvalues`."""
+    """Return the rate at which the slowest deviation from the stationary state decays; arguments as `eigenvalues`.
+
+    Raises
+    ------
+    ArgumentError
+        As `eigenvalues`, and where there is no deviation: no second eigenvalue.
+    """
     return eigenvalues(model, 4, **options).gap
 
 

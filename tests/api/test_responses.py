@@ -261,6 +261,20 @@ def test_eigenvalues_are_those_of_the_whole_space(changes: dict) -> None:
     assert gap(model) == pytest.approx(found.gap, abs=1e-9)
 
 
+def test_there_is_a_gap_only_between_eigenvalues() -> None:
+    alone = CollectiveModel(hamiltonian=[[0.0]], sites=Sites(count=2, hamiltonian=0 * Z, jumps=[SIGMA_MINUS]))
+    model = CentralSpinModel.figure_2(3)
+    for call in (
+        lambda: gap(alone),
+        lambda: eigenvalues(model, 1).gap,
+        lambda: eigenvalues(model, 4)[1:].gap,
+        lambda: correlation(model, [0, 1.0], (None, X, X)).gap,
+    ):
+        with pytest.raises(ArgumentError, match="`eigenvalues` must be two or more"):
+            call()
+    assert pickle.loads(pickle.dumps(eigenvalues(model, 4))).gap == gap(model)
+
+
 @pytest.mark.parametrize("N", [30, math.inf])
 def test_the_last_decay_is_that_of_the_slowest_eigenvalues(N: float) -> None:
     """What is left after a long time obeys the recurrence that two exponentials obey."""
