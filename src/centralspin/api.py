@@ -16,7 +16,7 @@ from .problem.collective import CollectiveModel
 from .problem.moments import Arithmetic, Moment
 from .question import LARGEST_CUT, answer, ask, at_infinity, number, prepare
 from .result import Expansion, Stationary, Trajectory
-from .state import State
+from .state import State, check_trace
 from .symmetric.basis import OperatorBasis
 from .symmetric.solver import Solver, shift
 
@@ -90,6 +90,7 @@ def evolve(
     """
     when = increasing_times(times)
     question = ask(model, observables, central_state, bath_bloch, initial, when)
+    check_trace(question, "initial")
     stops = sorted(
         real_number("t_stops", t, minimum=0) * question.problem.unit for t in sequence("t_stops", t_stops)
     )
