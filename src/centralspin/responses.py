@@ -31,6 +31,8 @@ from .symmetric.solver import Solver, shift
 
 #: How many eigenvalues may be asked for.
 LARGEST_COUNT = 200
+#: Dimensionless eigenvalues closer than this differ by round-off.
+RESOLVED = 1e-9
 #: From one number to the next, relative to both, in which two operators are the same.
 SAME = 1e-14
 
@@ -198,7 +200,8 @@ def eigenvalues(
     Returns
     -------
     Response
-        A complex array in descending order of the real parts, with `.gap`.
+        A complex array in descending order of the real parts, with `.gap`. Of a conjugate pair the one with a positive
+        imaginary part comes first, and only it where k ends between them.
 
     Raises
     ------
@@ -210,7 +213,7 @@ def eigenvalues(
     task, _ = prepare(question, None, tolerance, "symmetric", options, time_budget)
     values, details, error = response.Decay(task, count).solve()
     unit = question.problem.unit
-    found = values.ravel() * unit
+    found = in_pairs(values.ravel(), task.tolerance) * unit
     return Response.of(found, np.arange(len(found)), model, task.tolerance, error * unit, details)
 
 
@@ -223,6 +226,25 @@ def gap(model: CentralSpinModel | CollectiveModel, **options: Any) -> float:
         As `eigenvalues`, and where there is no deviation: no second eigenvalue.
     """
     return eigenvalues(model, 4, **options).gap
+
+
+def in_pairs(values: np.ndarray, tolerance: float) -> np.ndarray:
+    """Bring eigenvalues of a real matrix, in descending order of real parts, into one that round-off leaves alone.
+
+    Those of one real part are ordered by their distance from the real axis; of a pair the upper one comes first.
+    """
+    rest, found = values.tolist(), list[complex]()
+    while rest:
+        level = [value for value in rest if value.real > rest[0].real - RESOLVED]
+        first = min(level, key=lambda value: abs(value.imag))
+        rest.remove(first)
+        upper = complex(first.real, abs(first.imag) if abs(first.imag) > RESOLVED else first.imag)
+        found.append(upper)
+        other = min(rest, key=lambda value: abs(value - first.conjugate()), default=math.inf)
+        if upper.imag > RESOLVED and abs(other - first.conjugate()) <= tolerance:
+            rest.remove(other)
+            found.append(upper.conjugate())
+    return np.array(found)
 
 
 def _moment(name: str, operator: Any) -> Moment:

@@ -27,7 +27,7 @@ from centralspin import (
 )
 from centralspin.methods.full_space import FullSpace
 from centralspin.question import ask
-from centralspin.symmetric.response import Spectral
+from centralspin.symmetric.response import Decay, Spectral
 
 X, Y, Z = PAULI
 LOWER = np.diag(np.sqrt(np.arange(1.0, 8)), 1)
@@ -259,6 +259,26 @@ def test_eigenvalues_are_those_of_the_whole_space(changes: dict) -> None:
     symmetric = exact[[np.abs(found - value).min() < 1e-9 for value in exact]]
     assert found.gap == pytest.approx(-np.sort(symmetric.real)[::-1][1], abs=1e-9)
     assert gap(model) == pytest.approx(found.gap, abs=1e-9)
+
+
+def test_eigenvalues_come_in_an_order_that_round_off_leaves_alone(monkeypatch) -> None:
+    """Of a conjugate pair the upper one comes first; the spectrum is that of a real matrix, so that it is there."""
+    sought = np.array(
+        [0, -0.2, -0.3 + 1j, -0.3 - 1j, -0.3 + 2j, -0.3 - 2j, -0.7 + 0.1j, -0.7 - 0.1j, -0.9 + 3j]
+    )
+    random = np.random.default_rng(4)
+    model = CentralSpinModel.figure_2(3)
+    unit = ask(model, {"one": Moment()}).problem.unit
+    for _ in range(10):
+        given = sought + 1e-13 * (random.standard_normal(9) + 1j * random.standard_normal(9))
+        for k in (2, 4, 6):
+            if random.random() < 0.5:
+                given[[k, k + 1]] = given[[k + 1, k]]
+        if random.random() < 0.5:
+            given[2:6] = given[[4, 5, 2, 3]]
+            given[8] = given[8].conj()
+        monkeypatch.setattr(Decay, "solve", lambda self, given=given: (given, {}, 0.0))
+        np.testing.assert_allclose(eigenvalues(model, 9) / unit, sought, atol=1e-12)
 
 
 def test_there_is_a_gap_only_between_eigenvalues() -> None:
