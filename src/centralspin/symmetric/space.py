@@ -253,7 +253,7 @@ def keys_of(n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     radix = (largest + 2).tolist()
     if math.prod(radix) >= LARGEST_KEY:
         if largest.max() < 2:
-            must = "have fewer levels, d² − 1 modes in every class, for a 64-bit number to name any set of occupied ones"
+            must = "have fewer levels, d² − 1 modes in every class, for a 64-bit number to name sets of occupied ones"
             raise ArgumentError("sites", must, f"of {n.shape[1]} modes in all")
         raise TruncationError(
             f"A 64-bit number cannot name the occupations of {n.shape[1]} modes by up to {largest.max()} quanta each: "
