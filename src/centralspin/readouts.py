@@ -19,6 +19,10 @@ from .symmetric.state import Held
 
 #: Matrices that a reduced density matrix has as factors: the central system, and at most so many sites.
 MOST_SITES = 2
+#: How many times its own error a mean spin must be long at least, so that it has a direction to a hundredth.
+LEAST_LENGTH = 100
+#: Of ⟨S⟩/N, which is at most ½, where no larger error is known.
+ROUND_OFF = 1e-12
 
 
 def reduced_state(state: State, sites: int = 1, *, site_class: int = 0, central: bool = True) -> np.ndarray:
@@ -127,20 +131,22 @@ class TotalSpin:
         ⟨S_α⟩/N.
     covariance : ndarray, shape (3, 3)
         (⟨{S_α, S_β}⟩/2 − ⟨S_α⟩⟨S_β⟩)/N.
+    error : float
+        To what the mean is known. There is no squeezing where it is no longer than a hundred times that.
     """
 
     count: float
     mean: np.ndarray
     covariance: np.ndarray
+    error: float = ROUND_OFF
 
     @property
     def least_variance(self) -> float:
         """The least variance, over N, perpendicular to the mean spin."""
         length = float(np.linalg.norm(self.mean))
-        if not length > 0:
-            raise ArgumentError(
-                "state", "have a mean spin, which says where squeezing is looked for", "one without"
-            )
+        if not length > (least := LEAST_LENGTH * max(self.error, ROUND_OFF)):
+            must = f"have a mean spin |⟨S⟩|/N above {least:.2g}, across which squeezing is looked for"
+            raise ArgumentError("state", must, f"one of {length:.2g}, known to {self.error:.2g}")
         across = np.linalg.svd(self.mean[None])[2][1:]
         return float(np.linalg.eigvalsh(across @ self.covariance @ across.T)[0])
 
@@ -184,4 +190,5 @@ def total_spin(state: State, *, site_class: int = 0) -> TotalSpin:
         a, b = sorted((i, j))
         covariance[i, j] = (found[f"{a},{b},1"] - (found[f"{a},{b},-1"] if a != b else 0.0)) / 4 / share
     mean = np.array([found[f"{i}"] for i in axes]) / share
-    return TotalSpin(held.counts[index], mean, covariance)
+    error = max(found.error or 0.0, found.tolerance or 0.0) / share
+    return TotalSpin(held.counts[index], mean, covariance, error)

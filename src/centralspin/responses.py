@@ -31,6 +31,8 @@ from .symmetric.solver import Solver, shift
 
 #: How many eigenvalues may be asked for.
 LARGEST_COUNT = 200
+#: Dimensionless eigenvalues closer than this differ by round-off.
+RESOLVED = 1e-9
 #: From one number to the next, relative to both, in which two operators are the same.
 SAME = 1e-14
 
@@ -91,10 +93,11 @@ def correlation(
         raise ArgumentError("state", 'be "stationary" or a `State`', short(state))
     question = ask(model, {"B": B}, initial=start)
     task = _task(question, when, tolerance, time_budget, options, start)
-    factors = [_factor(question, moment, start, task) for moment in (A, C)]
+    now = replace(task, times=np.zeros(1))
+    factors = [_factor(question, moment, start, now) for moment in (A, C)]
     solver = response.Response(task, factors[0], factors[1], start is None)
     values, details, error = solver.solve()
-    found = _read(question, task, values)
+    found = _read(question, task, values, start)
     return Response.of(np.broadcast_to(found, when.shape), when, model, task.tolerance, error, details)
 
 
@@ -197,7 +200,8 @@ def eigenvalues(
     Returns
     -------
     Response
-        A complex array in descending order of the real parts, with `.gap`.
+        A complex array in descending order of the real parts, with `.gap`. Of a conjugate pair the one with a positive
+        imaginary part comes first, and only it where k ends between them.
 
     Raises
     ------
@@ -209,13 +213,38 @@ def eigenvalues(
     task, _ = prepare(question, None, tolerance, "symmetric", options, time_budget)
     values, details, error = response.Decay(task, count).solve()
     unit = question.problem.unit
-    found = values.ravel() * unit
+    found = in_pairs(values.ravel(), task.tolerance) * unit
     return Response.of(found, np.arange(len(found)), model, task.tolerance, error * unit, details)
 
 
 def gap(model: CentralSpinModel | CollectiveModel, **options: Any) -> float:
-    """Return the rate at which the slowest deviation from the stationary state decays; arguments as `eigenvalues`."""
+    """Return the rate at which the slowest deviation from the stationary state decays; arguments as `eigenvalues`.
+
+    Raises
+    ------
+    ArgumentError
+        As `eigenvalues`, and where there is no deviation: no second eigenvalue.
+    """
     return eigenvalues(model, 4, **options).gap
+
+
+def in_pairs(values: np.ndarray, tolerance: float) -> np.ndarray:
+    """Bring eigenvalues of a real matrix, in descending order of real parts, into one that round-off leaves alone.
+
+    Those of one real part are ordered by their distance from the real axis; of a pair the upper one comes first.
+    """
+    rest, found = values.tolist(), list[complex]()
+    while rest:
+        level = [value for value in rest if value.real > rest[0].real - RESOLVED]
+        first = min(level, key=lambda value: abs(value.imag))
+        rest.remove(first)
+        upper = complex(first.real, abs(first.imag) if abs(first.imag) > RESOLVED else first.imag)
+        found.append(upper)
+        other = min(rest, key=lambda value: abs(value - first.conjugate()), default=math.inf)
+        if upper.imag > RESOLVED and abs(other - first.conjugate()) <= tolerance:
+            rest.remove(other)
+            found.append(upper.conjugate())
+    return np.array(found)
 
 
 def _moment(name: str, operator: Any) -> Moment:
@@ -251,12 +280,7 @@ def _factor(question: Question, moment: Moment, start: State | None, task: Any) 
     if not moment.power or moment.about == "reference":
         return [(1.0, moment)]
     if moment.about == "mean":
-        plain = replace(moment, central=None, power=1, about="reference")
-        if start is None:
-            solver = Solver(replace(task, times=None, moments=(plain,)))
-            c = -complex(solver.solve()[0].ravel()[0])
-        else:
-            c = -complex(start.normalized().expect({"X": plain})["X"])
+        c = -complex(_mean(moment, start, task)[0, 0])
     else:
         c = complex(np.ravel(shift(task.problem, np.zeros(1), (None,))(moment))[0])
     p = moment.power
@@ -265,9 +289,22 @@ def _factor(question: Question, moment: Moment, start: State | None, task: Any) 
     ]
 
 
-def _read(question: Question, task: Any, values: np.ndarray) -> Any:
+def _mean(moment: Moment, start: State | None, task: Any) -> np.ndarray:
+    """⟨X⟩ about the reference states, shape (1, times): that of the state, whatever multiplies it in a correlation."""
+    plain = replace(moment, central=None, power=1, about="reference")
+    rest = {"times": None} if start is None else {"start": start.normalized().held}
+    values = Solver(replace(task, moments=(plain,), **rest)).solve()[0]
+    return values.reshape(1, -1)
+
+
+def _read(question: Question, task: Any, values: np.ndarray, start: State | None = None) -> Any:
     arithmetic = Arithmetic(
-        task.moments, values, "reference", shift(task.problem, task.times, (None,)), hermitian=False
+        task.moments,
+        values,
+        "reference",
+        shift(task.problem, task.times, (None,)),
+        hermitian=False,
+        mean=lambda moment: _mean(moment, start, task),
     )
     (found,) = question.combine(arithmetic).values()
     return found[0]

@@ -244,6 +244,14 @@ class Response(np.ndarray):
     @property
     def gap(self) -> float:
         """Of eigenvalues: the rate of the slowest decay, the stationary state aside."""
+        # Times and frequencies are no integers, and a part of an array has another shape than its axis.
+        if (
+            np.shape(self.axis) != self.shape
+            or not np.issubdtype(self.axis.dtype, np.integer)
+            or self.size < 2
+        ):
+            must = "be two or more, all that `eigenvalues` returned, to have a gap"
+            raise ArgumentError("eigenvalues", must, short(np.asarray(self)))
         return float(-self[1].real)
 
 

@@ -24,12 +24,14 @@ from .problem.collective import CollectiveModel
 from .problem.moments import Moment
 from .question import ask, prepare
 from .state import State
-from .symmetric.solver import Solver
-from .symmetric.space import box
+from .symmetric.solver import MEMORY_BUDGET, Solver
+from .symmetric.space import box, count_box
 from .symmetric.state import Held
 
 #: The coordinates of entangled states are as large as 2^N, so that more sites leave too few digits.
 MOST_SITES = 24
+#: Measured peak memory while a state is made, per set of occupations and mode, or coordinate of the central system.
+BYTES = 32
 
 
 def superposition_state(
@@ -86,7 +88,13 @@ def superposition_state(
     )
     if len(c) != len(states):
         raise ArgumentError("amplitudes", f"be as many as the {len(states)} kets", f"{len(c)}")
-    occupations = box([np.ones(len(r), dtype=int)], [N], int(N))
+    modes = [np.ones(len(r), dtype=int)]
+    needed = count_box(modes, [N], int(N)) * BYTES * (len(r) + solver.compiled.basis.size)
+    if needed > MEMORY_BUDGET:
+        must = f"have fewer sites or levels: entangled initial states may take {MEMORY_BUDGET / 1e9:.3g} GB"
+        value = f"of {N:g} sites of {site.basis.dimension} levels, whose states take {needed / 1e9:.3g} GB"
+        raise ArgumentError("model", must, value)
+    occupations = box(modes, [N], int(N))
     rest = N - occupations.sum(axis=1)
     logarithm = gammaln(N + 1) - gammaln(rest + 1) - gammaln(occupations + 1).sum(axis=1)
     total = np.zeros(len(occupations), dtype=complex)

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from .errors import ArgumentError
 from .problem.checks import real_number, square_matrix
 from .problem.collective import Correlated
 from .problem.moments import Reading
-from .question import answer, ask, number
+from .question import Question, answer, ask, number
 from .result import Result
 from .symmetric.basis import OperatorBasis
 from .travel import Saved
@@ -81,9 +82,18 @@ class State(Saved, Correlated):
         return replace(self, held=self.held.multiplied(self.held.basis.sandwich(K)))
 
     def normalized(self) -> State:
-        """The state divided by its trace."""
-        factor = np.eye(self._basis.size) / self.trace
+        """The state divided by its trace, which must be above the tolerance: it may be what is left of nothing."""
+        factor = np.eye(self._basis.size) / self.divisor("state")
         return replace(self, held=self.held.multiplied(factor))
+
+    def divisor(self, name: str) -> float:
+        """The trace, or a refusal of the argument `name` where it is not known well enough to divide by it."""
+        scale = 1.0 if self.held.product is None else float(np.linalg.norm(self.held.product, 2))
+        trace, least = self.trace, self.tolerance * scale
+        if not trace > least:
+            must = f"have a trace above {least:.2g}, to which it is known, where it is divided by"
+            raise ArgumentError(name, must, f"one of {trace:.2g}")
+        return trace
 
     def at(self, time: float) -> State:
         """The same state with its clock set to another time, which only functions of time in a model can tell."""
@@ -100,6 +110,7 @@ class State(Saved, Correlated):
             The largest error; by default what was asked for where the state was made.
         """
         question = ask(self.model, observables, initial=self)
+        check_trace(question, "state")
         asked = self.tolerance if tolerance is None else tolerance
         found, task, reading = answer(question, np.zeros(1), asked, "symmetric")
         values = {name: number(np.ravel(value)[0]) for name, value in found.items()}
@@ -111,3 +122,9 @@ class State(Saved, Correlated):
             f"{' + '.join(f'{count:g}' for count in self.held.counts)} sites at t = {self.time:g} "
             f"({self.held.vectors[..., 0].size} numbers)"
         )
+
+
+def check_trace(question: Question, name: str) -> None:
+    """Refuse moments about the mean in a state of no trace: a mean is divided by it."""
+    if question.start is not None and any(m.power and m.about == "mean" for m in question.moments):
+        question.start.divisor(name)

@@ -91,6 +91,37 @@ def test_an_expansion_that_does_not_exist_is_refused():
         expand(PAPER, TIMES, ("m_x",))
 
 
+@pytest.mark.parametrize(("scaling", "power"), [(0.75, 1), (0.75, 2), (0.6, 2), (1.2, 1), (1.25, 1)])
+@pytest.mark.parametrize("about", ["zero", "mean", "reference"])
+def test_an_expansion_of_a_power_that_it_has_no_term_for_is_refused(scaling, power, about):
+    """Its terms would all be zero, as if there was nothing."""
+    asked = {"z": Moment(site=np.diag([1.0, -1.0]), power=power, scaling=scaling, about=about)}
+    with pytest.raises(ArgumentError, match=f"`scaling` must be a multiple of ½ .* but is {scaling}"):
+        expand(PAPER, None, asked)
+    assert expand(PAPER, None, {"one": Moment(site=np.eye(2), power=0, scaling=0.6)}).limit["one"] == 1
+
+
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-3, 1e-5, 1e-8, 1e-10])
+@pytest.mark.parametrize("times", [TIMES[:2], None])
+def test_whether_there_is_a_term_of_half_order_does_not_depend_on_the_tolerance(times, tolerance):
+    tilted = PAPER.replace(scaling=1.0, bath_field=(0.3, 0.0, -0.2))
+    for model, names, present in (
+        (PAPER, ("tau_x", "tau_z", "q", "Q2", "number", "m_z", "X3"), "m_x"),
+        (tilted, ("tau_x", "tau_z", "Q2", "m_x", "m_z"), "X3"),
+    ):
+        assert set(expand(model, times, names, tolerance=tolerance).limit) == set(names)
+        with pytest.raises(ArgumentError, match="approach their limits as 1/N"):
+            expand(model, times, present, tolerance=tolerance)
+
+
+def test_what_an_expansion_leaves_out_is_within_the_tolerance():
+    weak = PAPER.replace(g0=1e-5)
+    assert abs(steady_state(weak.replace(N=80), "m_x", tolerance=1e-9)["m_x"]) > 1e-7
+    with pytest.raises(ArgumentError, match="approach their limits as 1/N"):
+        expand(weak, None, "m_x", tolerance=1e-7)
+    assert expand(weak, None, "m_x", tolerance=1e-4).limit["m_x"] == 0
+
+
 def test_coefficients_that_nothing_damps_grow_in_time():
     """Without bath dissipation at z = 1 they grow with t: at once, right, and refused where round-off counts."""
     model = PAPER.replace(scaling=1.0, bath_pump=0.0, bath_decay=0.0)

@@ -14,9 +14,11 @@ from centralspin import (
     CentralSpinModel,
     CollectiveModel,
     Sites,
+    dicke_state,
     evolve,
     reduced_state,
     steady_state,
+    superposition_state,
     total_spin,
 )
 from centralspin.methods.full_space import FullSpace
@@ -97,6 +99,41 @@ def test_squeezing_of_the_paper_s_bath() -> None:
     spin = total_spin(state)
     assert spin.covariance.shape == (3, 3) and np.linalg.eigvalsh(spin.covariance)[0] > 0
     assert spin.wineland > spin.kitagawa_ueda > 0
+
+
+@pytest.mark.parametrize("N", [2, 6, 24])
+def test_squeezing_is_refused_where_the_mean_spin_is_round_off(N: int) -> None:
+    """A Dicke state, a Greenberger–Horne–Zeilinger state, and spins that nothing polarises."""
+    model = CentralSpinModel.figure_2(N)
+    idle = Sites(count=N, hamiltonian=0.3 * Y, jumps=[SIGMA_MINUS, SIGMA_PLUS])
+    mixed = CollectiveModel(hamiltonian=X, jumps=[SIGMA_MINUS], sites=idle, initial=[1, 0])
+    for state in (
+        dicke_state(model, N // 2),
+        superposition_state(model, [[1, 0], [0, 1]]),
+        steady_state(mixed, {"z": Z}).state,
+        evolve(mixed, [1.0], {"z": Z}, tolerance=1e-4).final,
+    ):
+        spin = total_spin(state)
+        for name in ("least_variance", "kitagawa_ueda", "wineland"):
+            with pytest.raises(ArgumentError, match=r"`state` must have a mean spin .* but is one of"):
+                getattr(spin, name)
+
+
+def test_a_short_mean_spin_that_is_known_has_a_direction() -> None:
+    """Spins that are hardly polarised are not squeezed: 4 Var = 1 across."""
+    spin = total_spin(
+        evolve(
+            CollectiveModel(
+                hamiltonian=X,
+                sites=Sites(count=5, hamiltonian=0 * Z, initial=(np.eye(2) + 1e-4 * X) / 2),
+                initial=[1, 0],
+            ),
+            [0.0],
+            {"z": Z},
+        ).final
+    )
+    assert spin.kitagawa_ueda == pytest.approx(1, abs=1e-7)
+    assert spin.wineland == pytest.approx(1e8, rel=1e-3)
 
 
 def test_bad_input_is_told() -> None:

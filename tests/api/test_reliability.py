@@ -13,6 +13,7 @@ from random_models import around, levels, moments, spins
 from centralspin import (
     PAULI,
     ArgumentError,
+    Bath,
     BudgetError,
     CentralSpinModel,
     CollectiveModel,
@@ -304,7 +305,21 @@ def timed(rate):
         (lambda: ok(hamiltonian=[[1, 2, 3], [4, 5, 6]]), "`hamiltonian` must be a square matrix, but is of"),
         (lambda: ok(initial=np.eye(3) / 3), "`initial` must be 2×2"),
         (lambda: ok(share=0.5), "`share` must be left out for a class of finite `count`"),
-        (lambda: ok(count=math.inf, share=1.5), "`share` must be between 0 and 1"),
+        (lambda: ok(count=math.inf, share=1.5), "`share` must be between 1e-12 and 1"),
+        (lambda: ok(count=math.inf, share=0), "`share` must be between 1e-12 and 1, but is 0."),
+        (lambda: Bath(math.inf, share=0.0), "`share` must be above 0"),
+        (
+            lambda: moved(sites=[ok(count=math.inf, share=1.0), ok(count=math.inf)]),
+            "`share` must leave something to the classes without one",
+        ),
+        (
+            lambda: expand(spin(sites=[ok(count=1), ok(count=10**15)], initial=[1, 0]), [0.0], {"z": Z}),
+            "`share` must be between 1e-12 and 1",
+        ),
+        (
+            lambda: Sites(count=2, hamiltonian=[[0.0]], couplings=[(Z, [[1.0]])]),
+            "`hamiltonian` must be that of a site of at least two levels, but is 1×1.",
+        ),
         (lambda: moved(sites=[ok(count=math.inf), ok()]), "`count` must be infinite in all classes or in none"),
         (lambda: moved(sites=[ok(count=math.inf, share=0.7)] * 2), "`share` must add up to 1"),
         (lambda: spin(sites=3), "`sites` must be"),

@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ from centralspin.methods.full_space import FullSpace
 from centralspin.problem.collective import collective_model
 from centralspin.problem.general import dimensionless
 from centralspin.question import ask
-from centralspin.symmetric.response import Spectral
+from centralspin.symmetric.response import Decay, Spectral
 
 X, Y, Z = PAULI
 LOWER = np.diag(np.sqrt(np.arange(1.0, 8)), 1)
@@ -91,16 +92,69 @@ def test_correlations_in_the_stationary_state(operators: tuple) -> None:
 @pytest.mark.parametrize("operators", OPERATORS.values(), ids=OPERATORS)
 def test_correlations_in_a_state_on_its_way(operators: tuple) -> None:
     """The sites start away from their stationary state, so that the reference moves."""
-    sites = Sites(
-        count=3, hamiltonian=0.3 * X, jumps=[SIGMA_MINUS, 0.5 * SIGMA_PLUS], couplings=[(2 * SIGMA_PLUS, SIGMA_MINUS)],
-        initial=(np.eye(2) + 0.4 * X + 0.3 * Z) / 2,
-    )  # fmt: skip
-    model = CollectiveModel(hamiltonian=0.4 * Z, jumps=[0.6 * SIGMA_MINUS], sites=sites, initial=[0.6, 0.8])
+    model = driven_model()
     whole, times = Whole(model), np.array([0.0, 0.5, 1.2])
     rho = qutip.vector_to_operator((whole.L * 0.6).expm() * qutip.operator_to_vector(whole.space.initial()))
     exact = whole.correlation(rho, times, operators)
     state = evolve(model, [0.6], {"z": Z}).final
     np.testing.assert_allclose(correlation(model, times, operators, state=state), exact, atol=1e-8)
+
+
+def driven_model() -> CollectiveModel:
+    """Sites that start away from their stationary state, so that the reference moves."""
+    sites = Sites(
+        count=3, hamiltonian=0.3 * X, jumps=[SIGMA_MINUS, 0.5 * SIGMA_PLUS], couplings=[(2 * SIGMA_PLUS, SIGMA_MINUS)],
+        initial=(np.eye(2) + 0.4 * X + 0.3 * Z) / 2,
+    )  # fmt: skip
+    return CollectiveModel(hamiltonian=0.4 * Z, jumps=[0.6 * SIGMA_MINUS], sites=sites, initial=[0.6, 0.8])
+
+
+def about_mean(whole: Whole, rho: qutip.Qobj, moment: Moment) -> qutip.Qobj:
+    """The operator of a moment about its mean in a state."""
+    plain, one = whole.operator(replace(moment, central=None, power=1, about="zero")), whole.operator(None)
+    power = (plain - (plain * rho).tr() * one) ** moment.power
+    return power if moment.central is None else whole.operator(moment.central) * power
+
+
+MEANS = [
+    Moment(site=X, about="mean"),
+    Moment(site=SIGMA_PLUS, about="mean"),
+    Moment(central=Y, site=X + Z, power=2, about="mean"),
+]
+
+
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("moment", MEANS)
+def test_a_mean_is_that_of_the_state_and_not_of_what_operators_make_of_it(moment: Moment, place: int) -> None:
+    model, times = driven_model(), np.array([0.4, 1.1])
+    whole, state = Whole(model), evolve(model, [0.6], {"z": Z}).final
+    given: list = [SIGMA_PLUS, Z, SIGMA_MINUS]
+    for start in ("stationary", state):
+        rho = whole.rest
+        if start is state:
+            rho = qutip.vector_to_operator(
+                (whole.L * 0.6).expm() * qutip.operator_to_vector(whole.space.initial())
+            )
+        given[place] = moment
+        found = correlation(model, times, given, state=start)
+        for t, value in zip(times, found, strict=True):
+            flow = (whole.L * t).expm()
+            later = qutip.vector_to_operator(flow * qutip.operator_to_vector(rho)) if place == 1 else rho
+            A, B, C = (
+                about_mean(whole, later, moment) if i == place else whole.operator(O)
+                for i, O in enumerate(given)
+            )
+            exact = (B * qutip.vector_to_operator(flow * qutip.operator_to_vector(C * rho * A))).tr()
+            assert abs(value - exact) < 1e-8
+
+
+@pytest.mark.parametrize("moment", MEANS)
+def test_spectra_about_the_mean(moment: Moment) -> None:
+    whole, frequencies = Whole(driven_model()), np.array([-1.0, 0.0, 2.0])
+    O, z = about_mean(whole, whole.rest, moment), whole.operator(Z)
+    for given, a, b in (((moment, Z), O, z), ((Z, moment), z, O)):
+        exact = [whole.half(b * whole.rest, a, w) + whole.half(whole.rest * a, b, -w) for w in frequencies]
+        np.testing.assert_allclose(spectrum(driven_model(), frequencies, *given), exact, atol=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -208,6 +262,40 @@ def test_eigenvalues_are_those_of_the_whole_space(changes: dict) -> None:
     symmetric = exact[[np.abs(found - value).min() < 1e-9 for value in exact]]
     assert found.gap == pytest.approx(-np.sort(symmetric.real)[::-1][1], abs=1e-9)
     assert gap(model) == pytest.approx(found.gap, abs=1e-9)
+
+
+def test_eigenvalues_come_in_an_order_that_round_off_leaves_alone(monkeypatch) -> None:
+    """Of a conjugate pair the upper one comes first; the spectrum is that of a real matrix, so that it is there."""
+    sought = np.array(
+        [0, -0.2, -0.3 + 1j, -0.3 - 1j, -0.3 + 2j, -0.3 - 2j, -0.7 + 0.1j, -0.7 - 0.1j, -0.9 + 3j]
+    )
+    random = np.random.default_rng(4)
+    model = CentralSpinModel.figure_2(3)
+    unit = ask(model, {"one": Moment()}).problem.unit
+    for _ in range(10):
+        given = sought + 1e-13 * (random.standard_normal(9) + 1j * random.standard_normal(9))
+        for k in (2, 4, 6):
+            if random.random() < 0.5:
+                given[[k, k + 1]] = given[[k + 1, k]]
+        if random.random() < 0.5:
+            given[2:6] = given[[4, 5, 2, 3]]
+            given[8] = given[8].conj()
+        monkeypatch.setattr(Decay, "solve", lambda self, given=given: (given, {}, 0.0))
+        np.testing.assert_allclose(eigenvalues(model, 9) / unit, sought, atol=1e-12)
+
+
+def test_there_is_a_gap_only_between_eigenvalues() -> None:
+    alone = CollectiveModel(hamiltonian=[[0.0]], sites=Sites(count=2, hamiltonian=0 * Z, jumps=[SIGMA_MINUS]))
+    model = CentralSpinModel.figure_2(3)
+    for call in (
+        lambda: gap(alone),
+        lambda: eigenvalues(model, 1).gap,
+        lambda: eigenvalues(model, 4)[1:].gap,
+        lambda: correlation(model, [0, 1.0], (None, X, X)).gap,
+    ):
+        with pytest.raises(ArgumentError, match="`eigenvalues` must be two or more"):
+            call()
+    assert pickle.loads(pickle.dumps(eigenvalues(model, 4))).gap == gap(model)
 
 
 @pytest.mark.parametrize("N", [30, math.inf])

@@ -101,6 +101,14 @@ def test_bad_input_is_told() -> None:
         (lambda: dicke_state(model, 5), "`excitations` must be"),
         (lambda: dicke_state(model.replace(N=100), 5), "`model` must have at most 24 sites"),
         (lambda: dicke_state(model.replace(N=math.inf), 5), "`model` must have at most 24 sites"),
+        (
+            lambda: superposition_state(model_of(20, 4), [[1, 0, 0, 0]]),
+            "`model` must have fewer sites or levels",
+        ),
+        (
+            lambda: superposition_state(model_of(24, 7), [np.eye(7)[0]]),
+            "of 24 sites of 7 levels, whose states take",
+        ),
         (lambda: superposition_state(model, []), "`kets` must hold at least one"),
         (lambda: superposition_state(model, [[1, 1]]), "`kets[0]` must be a normalised ket of 2 entries"),
         (lambda: superposition_state(model, [[1, 0], [1, 0]], [1, -1]), "`amplitudes` must leave something"),

@@ -209,6 +209,31 @@ def test_errors_are_those_of_the_whole_history(N: float, tolerance: float) -> No
     assert max(apart) > 0
 
 
+@pytest.mark.parametrize("N", [3, 24, math.inf])
+def test_what_is_left_of_nothing_is_not_divided_by_its_trace(N: float) -> None:
+    """A jump out of a state without excitations leaves zeros, or round-off that would be made as large as a state."""
+    model = CentralSpinModel(N=N, g0=1.0, scaling=0.5, bath_decay=1.0, central_decay=1.0)
+    mean = {"x": Moment(site=X, about="mean", power=2)}
+    for state in (steady_state(model, ["tau_z"]).state, evolve(model, [30.0], ["tau_z"]).final):
+        left = state.apply(SIGMA_MINUS)
+        assert abs(left.trace) < 1e-8 and abs(left.expect({"z": Z})["z"]) < 1e-8
+        for call, name in (
+            (left.normalized, "state"),
+            (lambda left=left: left.expect(mean), "state"),
+            (lambda left=left: evolve(model, [0.1], mean, initial=left), "initial"),
+            (lambda left=left: evolve(model, [0.1], ["Q2"], initial=left), "initial"),
+        ):
+            with pytest.raises(ArgumentError, match=f"`{name}` must have a trace above 1e-08"):
+                call()
+
+
+def test_a_small_factor_of_what_acts_on_a_state_is_no_lack_of_trace() -> None:
+    state = evolve(CentralSpinModel.figure_2(3), [0.5], ["tau_z"]).final
+    whole, small = state.apply(SIGMA_MINUS).normalized(), state.apply(1e-7 * SIGMA_MINUS).normalized()
+    np.testing.assert_allclose(small.held.vectors, whole.held.vectors, atol=1e-12)
+    assert small.normalized().trace == pytest.approx(1, abs=1e-12)
+
+
 def test_what_does_not_fit_is_told() -> None:
     model = CentralSpinModel.figure_2(20)
     state = evolve(model, [0, 0.5], ["tau_z"]).final

@@ -9,7 +9,18 @@ from conftest import PAPER
 from hypothesis import given
 from hypothesis import strategies as st
 
-from centralspin import ArgumentError, Bath, Lift, SymmetricSpace, liouvillian
+from centralspin import (
+    ArgumentError,
+    Bath,
+    CollectiveModel,
+    Lift,
+    Sites,
+    SymmetricSpace,
+    TruncationError,
+    evolve,
+    liouvillian,
+    steady_state,
+)
 from centralspin.symmetric.space import box, count_box, grown, union
 
 
@@ -62,8 +73,27 @@ def test_modes_that_are_left_out_or_heavy_do_not_use_up_the_keys():
     """Fifteen modes cut at 20 would overflow 64 bits if each could be excited 20 times."""
     space = space_of([[1, 1] + [0] * 6 + [10] * 7], [math.inf], 20)
     np.testing.assert_array_equal(space.find(space.occupations), np.arange(space.size))
-    with pytest.raises(OverflowError, match="15 modes have more states"):
+    with pytest.raises(TruncationError, match="the occupations of 15 modes by up to 20 quanta each"):
         SymmetricSpace(np.array([[0] * 15, [20] * 15]), [0] * 15)
+
+
+@pytest.mark.parametrize(
+    ("levels", "N", "cut"), [(8, 1, None), (8, 1, 1), (7, 1, None), (7, 50, 1), (6, 50, None)]
+)
+def test_sites_of_too_many_levels_are_refused_in_a_sentence(levels, N, cut):
+    random = np.random.default_rng(levels)
+    H, A, B = random.standard_normal((3, levels, levels))
+    sites = Sites(count=N, hamiltonian=H + H.T, jumps=[A], couplings=[(np.diag([1.0, 2.0]), B + B.T)])
+    model = CollectiveModel(hamiltonian=np.eye(2), sites=sites, initial=[1, 0], scaling=1.0)
+    observables = {"z": np.diag([1.0, -1.0])}
+    sentence = "`sites` must have fewer levels|sites of fewer levels could be dealt with"
+    for call in (
+        lambda: evolve(model, [0.1], observables, cut=cut),
+        lambda: steady_state(model, observables, cut=cut),
+        lambda: liouvillian(model, 1),
+    ):
+        with pytest.raises((ArgumentError, TruncationError), match=sentence):
+            call()
 
 
 @pytest.mark.parametrize(("levels", "N"), [(2, 3), (2, 5), (3, 2)])

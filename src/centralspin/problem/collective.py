@@ -24,6 +24,9 @@ from .checks import (
     square_matrix,
 )
 
+#: Of all sites, in a class of an infinite bath: condensate factors are powers of it, and quotients by it.
+LEAST_SHARE = 1e-12
+
 
 class Correlated:
     """A state of a central system and its sites together; what a method held when it had come to the end."""
@@ -38,7 +41,7 @@ class Sites:
     count : int or math.inf
         Number N_c of sites in the class.
     hamiltonian : Hermitian d×d operator, list, or qutip.QobjEvo
-        Local Hamiltonian of every site. A list :math:`[H_0, [H_1, f_1], …]`, as QuTiP writes it, is
+        Local Hamiltonian of every site, d ≥ 2. A list :math:`[H_0, [H_1, f_1], …]`, as QuTiP writes it, is
         :math:`H_0 + \sum_i f_i(t) H_i` with Hermitian :math:`H_i` and real functions of time.
     jumps : sequence of d×d operators
         Local jump operators of every site, with the square roots of their rates.
@@ -54,7 +57,7 @@ class Sites:
     initial : d×d density matrix or ket, optional
         The initial state of every site; by default the stationary state of its own Lindbladian (that of time 0).
     share : float, optional
-        N_c/N where `count` is infinite; infinite classes share equally what is left.
+        N_c/N, at least 10⁻¹², where `count` is infinite; infinite classes share equally what is left.
 
     Notes
     -----
@@ -88,6 +91,8 @@ class Sites:
         set_(self, "count", site_count("count", self.count))
         set_(self, "hamiltonian", terms.hamiltonian("hamiltonian", self.hamiltonian))
         d = self.dimension
+        if d < 2:  # it would have no modes above its condensate
+            raise ArgumentError("hamiltonian", "be that of a site of at least two levels", f"{d}×{d}")
         jumps = tuple(square_matrix(f"jumps[{i}]", J, d) for i, J in enumerate(sequence("jumps", self.jumps)))
         set_(self, "jumps", jumps)
         set_(self, "rates", terms.rates(self.rates, len(jumps)))
@@ -99,7 +104,7 @@ class Sites:
         if self.share is not None:
             if self.count < float("inf"):
                 raise ArgumentError("share", "be left out for a class of finite `count`", short(self.share))
-            set_(self, "share", real_number("share", self.share, minimum=0, maximum=1))
+            set_(self, "share", real_number("share", self.share, minimum=LEAST_SHARE, maximum=1))
 
     @property
     def dimension(self) -> int:

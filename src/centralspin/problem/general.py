@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import ArgumentError
-from .collective import CollectiveModel, Correlated
+from .collective import LEAST_SHARE, CollectiveModel, Correlated
 from .moments import Moment, Reading
 from .terms import Factor as Factor
 from .terms import Function, split
@@ -249,9 +249,11 @@ def _shares(model: CollectiveModel) -> list[float]:
         )
     given = [s.share for s in sites if s.share is not None]
     rest = 1.0 - sum(given)
-    if rest < -1e-12 or (len(given) == len(sites) and abs(rest) > 1e-12):
-        raise ArgumentError("share", "add up to 1 over all infinite classes", f"{sum(given):g} in all")
     open_ = len(sites) - len(given)
+    if rest < -1e-12 or (not open_ and abs(rest) > 1e-12):
+        raise ArgumentError("share", "add up to 1 over all infinite classes", f"{sum(given):g} in all")
+    if open_ and rest < open_ * LEAST_SHARE:
+        raise ArgumentError("share", "leave something to the classes without one", f"{sum(given):g} in all")
     return [s.share if s.share is not None else rest / open_ for s in sites]
 
 

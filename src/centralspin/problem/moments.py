@@ -167,12 +167,22 @@ class Arithmetic:
         For a moment, c of "reference" as a series of the shape of one value; raises where it is infinite.
     hermitian : bool
         Whether the state is, so that moments of Hermitian operators are real.
+    mean : callable, optional
+        For a moment, the mean of its sum as a series, where it is not that of the values: these may belong to what
+        operators have made of a state.
     """
 
     def __init__(
-        self, basic: Sequence[Moment], values: np.ndarray, about: str, shift: Any, hermitian: bool = True
+        self,
+        basic: Sequence[Moment],
+        values: np.ndarray,
+        about: str,
+        shift: Any,
+        hermitian: bool = True,
+        mean: Any = None,
     ) -> None:
         self._about, self._shift, self._hermitian = about, shift, hermitian
+        self._mean = mean or self._own_mean
         self._values = {moment.key(): values[..., i] for i, moment in enumerate(basic)}
         self._one = np.zeros_like(values[..., 0])
         self._one[0] = 1
@@ -189,7 +199,7 @@ class Arithmetic:
         if p == 0 or moment.about == self._about:
             return self._values[moment.key()]
         if moment.about == "mean":
-            distance = -self._value(replace(moment, central=None, power=1)) / self._trace[0]
+            distance = -self._mean(moment)
         else:
             c = self._shift(moment)
             distance = c if moment.about == "zero" else -c
@@ -198,6 +208,9 @@ class Arithmetic:
             total = total + math.comb(p, k) * product(power, self._value(replace(moment, power=k)))
             power = product(power, distance)
         return total
+
+    def _own_mean(self, moment: Moment) -> np.ndarray:
+        return self._value(replace(moment, central=None, power=1)) / self._trace[0]
 
     def _value(self, moment: Moment) -> np.ndarray:
         return self._trace if moment.power == 0 and moment.central is None else self._values[moment.key()]

@@ -41,8 +41,8 @@ class Bath:
     def __post_init__(self) -> None:
         if not (is_real(self.size) and self.size > 0):
             raise ArgumentError("size", "be a positive number or math.inf", short(self.size))
-        if not (is_real(self.share) and 0 <= self.share <= 1):
-            raise ArgumentError("share", "be between 0 and 1", short(self.share))
+        if not (is_real(self.share) and 0 < self.share <= 1):
+            raise ArgumentError("share", "be above 0 and at most 1", short(self.share))
         if self.order is not None and not isinstance(self.order, int):
             raise ArgumentError("order", "be an integer or None", short(self.order))
 

@@ -20,9 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, TruncationError
 from ..problem.checks import integer_array
 
+#: Keys of occupations are 64-bit numbers with a sign.
+LARGEST_KEY = 2**63
 #: How many sets of occupations are kept with their hops, and how large they may be.
 SHARED, LARGEST_SHARED = 8, 5000
 _SHARED: dict[Any, SymmetricSpace] = {}
@@ -239,10 +241,24 @@ def keys_of(n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One integer for every row of occupations, in lexicographic order, and the strides that make it.
 
     One more than what occurs fits into a key, so that a row that does not occur has no other row's key.
+
+    Raises
+    ------
+    ArgumentError
+        If there are too many modes, 39 of which may be occupied, to have keys at any cut.
+    TruncationError
+        If too many of them are occupied too often.
     """
-    radix = (n.max(axis=0, initial=0) + 2).tolist()
-    if math.prod(radix) >= 2**63:
-        raise OverflowError(f"{n.shape[1]} modes have more states than a 64-bit key can name.")
+    largest = n.max(axis=0, initial=0)
+    radix = (largest + 2).tolist()
+    if math.prod(radix) >= LARGEST_KEY:
+        if largest.max() < 2:
+            must = "have fewer levels, d² − 1 modes in every class, for a 64-bit number to name sets of occupied ones"
+            raise ArgumentError("sites", must, f"of {n.shape[1]} modes in all")
+        raise TruncationError(
+            f"A 64-bit number cannot name the occupations of {n.shape[1]} modes by up to {largest.max()} quanta each: "
+            "only a smaller cut, a lower power of a moment, or sites of fewer levels could be dealt with."
+        )
     strides = np.array([math.prod(radix[i + 1 :]) for i in range(len(radix))], dtype=np.int64)
     return n @ strides, strides
 
