@@ -36,6 +36,8 @@ LEAST_SLOPE = 0.05
 LARGEST_ACCIDENT = 2
 #: So many cuts may be degenerate or unstable, where a smaller one was not or a larger one may not be.
 FAILURES = 3
+#: A set of more occupations than these that fails is the last one: larger ones take minutes, and mostly fail as well.
+LARGE = 5000
 #: A cut that is fixed below the first one is compared with one larger by so much: there one quantum more may show less
 #: than what is missing.
 FURTHER = 3
@@ -251,7 +253,7 @@ def converge(
             degenerate = (
                 isinstance(problem, NotUniqueError) and not history and cut > LARGEST_ACCIDENT * first
             )
-            if complete or fixed is not None or degenerate or failures > FAILURES:
+            if complete or fixed is not None or degenerate or failures > FAILURES or len(outer) > LARGE:
                 raise
             cut = cut * 2 if not history else math.ceil(cut * GROWTH[1])
             continue
