@@ -108,7 +108,7 @@ def superposition_state(
     bath = total / total[0]
     vector = np.multiply.outer(bath, solver.compiled.initial())
     held = Held(
-        occupations, np.ones((len(occupations), 2), dtype=bool), np.repeat(vector[..., None], 2, axis=2), int(N),
+        occupations, np.ones((len(occupations), 2), dtype=bool), np.repeat(vector[..., None], 3, axis=2), int(N),
         solver.references, [N], [site.basis.mix], None, task,
     )  # fmt: skip
     return State(model, 0.0, task.tolerance, held)

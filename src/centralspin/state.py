@@ -55,8 +55,8 @@ class State(Saved, Correlated):
     @property
     def central(self) -> np.ndarray:
         """The density matrix of the central system, shape (d, d); its trace is that of the state."""
-        first, second = self.held.vectors[0].T
-        if np.abs(first - second).max() <= self.tolerance:
+        first, *others = self.held.vectors[0].T
+        if np.abs(first - np.array(others)).max() <= self.tolerance:
             return np.asarray(np.tensordot(first, self.held.basis.elements, axes=1))
         d, elements = self._basis.dimension, self._basis.elements
         found = self.expect({str(i): e for i, e in enumerate(elements)})

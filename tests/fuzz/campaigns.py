@@ -221,6 +221,8 @@ def many_quanta(random: models.Draws) -> str | None:
     """A spin that fills a weakly damped boson, at rest or on its way, against Fock space."""
     model, tolerance = models.laser(random), float(10.0 ** random.uniform(-6, -1))
     time = None if random.random() < 0.7 else float(random.choice([1.0, 10.0, 30.0])) * random.random()
+    if not model.epsilon > 0:
+        raise ConvergenceError("There is no boson.")
     for levels in (30, 44, 60):
         right, empty = oracle.boson(model, levels, time)
         if empty < 1e-11:

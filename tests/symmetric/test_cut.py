@@ -53,7 +53,7 @@ def test_one_hop_leads_from_the_inner_set_to_the_outer_one_at_most(shape, cut):
     class_of = np.repeat(np.arange(len(shape.weights)), [len(w) for w in shape.weights])
     assert len(everything) == len(outer) == len(inner)
     assert not outer[:, np.concatenate(shape.weights) == 0].any()
-    for n in outer[inner]:
+    for n in outer[inner[:, 0]]:
         for mode in kept:
             more = n.copy()
             more[mode] += 1
@@ -62,7 +62,7 @@ def test_one_hop_leads_from_the_inner_set_to_the_outer_one_at_most(shape, cut):
             if n[mode]:  # taking one away, or moving it to another mode, stays inside as well
                 less = n.copy()
                 less[mode] -= 1
-                assert tuple(less) in rows(outer[inner])
+                assert tuple(less) in rows(outer[inner[:, 0]])
                 for other in kept:
                     moved = less.copy()
                     moved[other] += 1
@@ -74,7 +74,8 @@ def test_one_hop_leads_from_the_inner_set_to_the_outer_one_at_most(shape, cut):
 def test_a_set_holds_the_box_all_small_occupations_and_what_is_read(shape, cut):
     outer, inner = shape.sets(cut + 1)
     found = rows(shape.kept_at(cut))
-    assert rows(outer[inner]) == (rows(outer) if inner.all() else found)
+    assert rows(outer[inner[:, 1]]) == (rows(outer) if inner.all() else found)
+    assert rows(outer[inner[:, 0]]) == (rows(outer) if inner.all() else rows(shape.kept_at(cut + 1)))
     weights, needed = np.concatenate(shape.weights), np.concatenate(shape.needed)
     ends = np.cumsum([0, *(len(w) for w in shape.weights)])
     for n in itertools.product(range(5), repeat=len(weights)):
@@ -105,16 +106,6 @@ def test_a_heavy_mode_is_counted_once():
     assert rows(shape.sets(4)[0]) == {(a, b, 0) for a, b in everything}
     assert shape.count(4) == 6 + 5 + len(always)
     assert shape.count(10) == len(shape.sets(10)[0]) == 12 + 11 + 6 + 1
-
-
-@given(shapes, st.integers(0, 8))
-def test_two_quanta_more_lie_between_the_sets_unless_nothing_is_left_out(shape, cut):
-    """Every other step may change next to nothing, so that one would say little."""
-    outer, inner = shape.sets(cut)
-    if not inner.all():
-        assert rows(outer[inner]) < rows(shape.kept_at(cut)) < rows(outer) or cut < ALWAYS * max(
-            int(w.max()) for w in shape.weights
-        )
 
 
 def test_nothing_is_left_out_of_a_small_bath():
@@ -158,7 +149,7 @@ class Falling:
         self.A, self.r, self.cuts = A, r, []
 
     def sets(self, cut):
-        return np.zeros((2, 1)), np.array([True, False])
+        return np.zeros((2, 1)), np.array([[True, True], [False, False]])
 
     def run(self, cut, outer, inner):
         self.cuts.append(cut)

@@ -1,12 +1,12 @@
 r"""How large the set of occupations must be, and how far off a result is.
 
 The set of cut K keeps the occupations with Σ w_i n_i ≤ K, all those with at most two quanta in modes that are reached,
-and all those that a readout needs. A run works with two sets at once. The *outer* one has one quantum more, in any
-mode, than any of the set of cut K; the *inner* one is the set of cut K − 1. Whatever the dynamics of the inner set
-drops therefore lies in the outer set: a mode that is reached but left out shows in the difference between the two
-results, whatever its weight. They are two steps apart because every other step may change next to nothing: where quanta
-come and go in pairs, what is read has an even number of them. The result is that of the outer set, and the difference
-its estimated error.
+and all those that a readout needs. A run works with three sets at once: the *outer* one, which has one quantum more, in
+any mode, than any of the set of cut K, and the *inner* ones, of cut K and K − 1. Whatever the dynamics of an inner set
+drops therefore lies in the outer set: a mode that is reached but left out shows in the difference between the results,
+whatever its weight. One difference would not do. Where quanta come and go in pairs every other step changes next to
+nothing, and elsewhere every step takes back most of what the one before it has changed. The result is that of the outer
+set, and its largest difference from the others its estimated error.
 """
 
 from __future__ import annotations
@@ -85,16 +85,17 @@ class Shape:
         return np.concatenate(self.weights) > 0
 
     def sets(self, cut: int) -> tuple[np.ndarray, np.ndarray]:
-        """The outer set, and which of its rows belong to the inner one; nothing is left out if they are the same."""
+        """The outer set, and which of its rows belong to the two inner ones; if all do nothing is left out."""
         class_of = np.repeat(np.arange(len(self.weights)), [len(w) for w in self.weights])
         outer, inner = grown(self.kept_at(cut), np.flatnonzero(self.kept), class_of, self.sizes)
+        smaller = inner
         if not inner.all():
             keys, strides = keys_of(outer)
-            inner = np.isin(keys, self.kept_at(cut - 1) @ strides)
+            smaller = np.isin(keys, self.kept_at(cut - 1) @ strides)
         if self.frame is not None:
             keeps = self.frame.keeps(outer)
-            outer, inner = outer[keeps], inner[keeps]
-        return outer, inner
+            outer, inner, smaller = outer[keeps], inner[keeps], smaller[keeps]
+        return outer, np.column_stack([inner, inner if inner.all() else smaller])
 
     def kept_at(self, cut: int) -> np.ndarray:
         """What is kept at a cut whatever lies beside it."""
@@ -159,8 +160,8 @@ class Outcome:
     values : ndarray
         By the outer set.
     difference : float
-        The largest Σ |R_i| |v_i − v'_i| over all that is read: states v, v' of the two sets, readouts R. Unlike the
-        difference of the values it does not vanish by accident.
+        The largest Σ |R_i| |v_i − v'_i| over all that is read: states v, v' of the outer and an inner set, readouts R.
+        Unlike the difference of the values it does not vanish by accident.
     unknowns : int
     end : object
         The state at the end, to go on from.
@@ -201,7 +202,7 @@ def converge(
     ----------
     shape : Shape
     run : callable
-        From the cut, the outer set, and which of its states belong to the inner one, to the outcome.
+        From the cut, the outer set, and which of its states belong to the inner ones, to the outcome.
     tolerance : float
         What was asked for.
     share : float

@@ -207,6 +207,6 @@ class Decay(Solver):
         grows = values.real.max() > GROWS
         self._no_state = math.inf if grows else self._judged(generator, np.column_stack(V))
         # A set may order eigenvalues of about the same real part in another way: compare each with its nearest.
-        change = max(float(np.abs(value - found[-1]).min()) for value in values[: len(found[-1])])
+        change = max(float(np.abs(value - other).min()) for other in found for value in values[: len(other)])
         short = len(values) < self._count and not inner.all()
         return Outcome(values, math.inf if short else change, generator.size)

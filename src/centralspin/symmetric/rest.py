@@ -90,7 +90,7 @@ class Rest(Setup):
         before = self.cut, self._inner
         self.cut = self.first
         outer, _ = self.shape.sets(self.cut)
-        generator, mask = self._prepared(outer, np.ones(len(outer), dtype=bool))
+        generator, mask = self._prepared(outer, np.ones((len(outer), 2), dtype=bool))
         self.rest_state(generator, mask, triangular(generator.rows(self.readout, self.references)))
         self.cut, self._inner = before
 

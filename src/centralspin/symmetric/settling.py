@@ -69,8 +69,9 @@ class Settling:
 
 
 def masks(inner: np.ndarray) -> np.ndarray:
-    """The sets that are worked with as columns: the outer one, and the inner one if it is another."""
-    return np.column_stack([np.ones_like(inner)] if inner.all() else [np.ones_like(inner), inner])
+    """The sets that are worked with as columns: the outer one, and the inner ones if they are others."""
+    whole = np.ones_like(inner[:, :1])
+    return whole if inner.all() else np.column_stack([whole, inner])
 
 
 def columns(inner: np.ndarray) -> int:

@@ -171,10 +171,10 @@ class Setup:
         return f"; an excitation number is conserved, and operators of charge {reached} are reached"
 
     def _prepared(self, outer: np.ndarray, inner: np.ndarray) -> tuple[Any, np.ndarray]:
-        """The generator on the outer set, and which unknowns of all orders belong to the inner one."""
+        """The generator on the outer set, and which unknowns of all orders belong to the inner ones."""
         generator = self.generator(outer)
         self._inner = inner
-        return generator, np.tile(inner[generator.unknowns.bath], len(self.orders))
+        return generator, np.tile(inner[generator.unknowns.bath], (len(self.orders), 1))
 
     def _outcome(
         self, states: np.ndarray, rows: np.ndarray, unknowns: int, end: tuple[Any, ...] | None = None
@@ -183,7 +183,8 @@ class Setup:
         if self.complex:
             states = states[..., ::2] + 1j * states[..., 1::2]
         values = np.einsum("...ri,...i->...r", rows, states[..., 0])
-        change = np.einsum("...ri,...i->...r", np.abs(rows), np.abs(states[..., 0] - states[..., -1]))
+        apart = np.abs(states[..., :1] - states[..., 1:])
+        change = np.einsum("...ri,...is->...rs", np.abs(rows), apart)
         return Outcome(values, float(change.max(initial=0)), unknowns, end and self._held(*end))
 
     def _held(
@@ -195,18 +196,13 @@ class Setup:
         task = self.task
         before = 0.0 if task.start is None else task.start.integration
         return Held(
-            generator.space.occupations, self._within(generator.space), generator.unknowns.spread(V)[..., [0, -1]],
+            generator.space.occupations, self._inner,
+            generator.unknowns.spread(V)[..., [0, min(1, V.shape[1] - 1), -1]],
             self.cut, references, [site.count for site in self.compiled.sites],
             [site.basis.mix for site in self.compiled.sites], self._modes if self.rotated else None,
             replace(task, progress=None, outgrown=math.inf), before + INTEGRATION * task.tolerance,
             pairs=None if self.frame is None else [site.pairs for site in self.compiled.sites],
         )  # fmt: skip
-
-    def _within(self, space: SymmetricSpace) -> np.ndarray:
-        kept = np.zeros(space.size, dtype=bool)
-        found = space.find(self.shape.kept_at(self.cut))
-        kept[found[found >= 0]] = True
-        return np.column_stack([kept, self._inner])
 
     def _masks(self, mask: np.ndarray, start: np.ndarray) -> np.ndarray:
         """Which unknowns every column of `start` has."""

@@ -27,7 +27,7 @@ ABOUT = "reference"
 OPTIONS = frozenset({"cut", "memory_budget", "t_stops"})
 
 #: Measured peak memory while assembling and stepping: per unknown (Taylor terms), and per entry of the generator.
-BYTES_PER_UNKNOWN, BYTES_PER_ENTRY = 900, 115
+BYTES_PER_UNKNOWN, BYTES_PER_ENTRY = 1200, 115
 #: What the Taylor terms of every function of time take per unknown, see `DrivenStepper`.
 BYTES_PER_FUNCTION = 8 * DEGREE
 #: Default for the memory that one run may take.
@@ -139,11 +139,11 @@ class Solver(Evolution, Rest):
             start[: generator.size] = generator.initial()[:, None]
             return start
         held = at_cut(held, self.cut)
-        vectors = np.zeros((generator.space.size, self.compiled.basis.size, 2), dtype=held.vectors.dtype)
+        vectors = np.zeros((generator.space.size, self.compiled.basis.size, 3), dtype=held.vectors.dtype)
         place = generator.space.find(held.occupations)
         vectors[place[place >= 0]] = held.vectors[place >= 0]
         gathered = generator.unknowns.gather(vectors)
-        return np.asarray(gathered[:, : columns(mask) if held.exact else 2])
+        return np.asarray(gathered[:, : columns(mask) if held.exact else 3])
 
     def _occupied(self, cut: int) -> np.ndarray:
         """What the initial state has at a cut."""

@@ -26,16 +26,16 @@ from .site import Compiled
 
 @dataclass(frozen=True, eq=False)
 class Held(Saved):
-    """A permutation-invariant state, by the two sets of the run that made it, which can make it again at another cut.
+    """A permutation-invariant state, by the sets of the run that made it, which can make it again at another cut.
 
     Attributes
     ----------
     occupations : ndarray of int, shape (states, modes)
         The outer set, in lexicographic order.
     within : ndarray of bool, shape (states, 2)
-        Which of them belong to the set of the cut, and to that of the cut before, the inner set.
-    vectors : ndarray, shape (states, d_c², 2)
-        The coordinates by the outer and by the inner set.
+        Which of them belong to the inner sets: that of the cut, and that of the cut before.
+    vectors : ndarray, shape (states, d_c², 3)
+        The coordinates by the outer and by the inner sets.
     cut : int
         The cut of the sets.
     references : list of ndarray
@@ -78,8 +78,8 @@ class Held(Saved):
 
     @property
     def exact(self) -> bool:
-        """Whether both sets gave the same."""
-        return bool((self.vectors[..., 0] == self.vectors[..., 1]).all())
+        """Whether all sets gave the same."""
+        return bool((self.vectors[..., :1] == self.vectors).all())
 
     def placed(self, problem: Problem) -> Problem:
         """The problem with the sites started in the reference states, or raise if the state is of another system."""

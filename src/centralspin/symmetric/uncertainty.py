@@ -23,7 +23,7 @@ from ..problem.moments import Moment
 from .readout import Readout
 from .site import Compiled, hermitian_parts
 
-#: A negative eigenvalue counts if it is so many times what the two sets differ by.
+#: A negative eigenvalue counts if it is so many times what the sets differ by.
 CLEARLY = 2.0
 #: Operators of more sites than these are not looked at.
 MOST = 12
@@ -54,15 +54,15 @@ class Uncertainty:
     def missed(
         self, generator: Any, V: np.ndarray, references: Sequence[np.ndarray], tolerance: float
     ) -> float:
-        """By how much G of the first column of V is negative, if clearly more than its distance from the last."""
+        """By how much G of the first column of V is negative, if clearly more than its distance from the others."""
         if not self._operators:
             return 0.0
         rows = generator.rows(self._readout, references)[0]
-        one, other = (self._matrix(rows @ v, references) for v in (V[:, 0], V[:, -1]))
+        one, *others = (self._matrix(rows @ v, references) for v in V.T)
         if not np.isfinite(one).all():
             return math.inf
         least = float(np.linalg.eigvalsh(one)[0])
-        apart = float(np.linalg.norm(one - other, 2))
+        apart = max((float(np.linalg.norm(one - other, 2)) for other in others), default=0.0)
         allowed = CLEARLY * apart + tolerance * max(1.0, float(np.abs(one).max()))
         return -least if -least > allowed else 0.0
 
