@@ -329,5 +329,5 @@ def liouvillian(
         generator.matrices(solver.references),
         generator.rows(solver.readout, solver.references),
     )
-    start = solver.start(generator, np.ones(generator.size, dtype=bool))[:, 0]
+    start = solver.start(generator, np.ones((generator.size, 2), dtype=bool))[:, 0]
     return Liouvillian(matrix * question.problem.unit, generator.space, start, rows)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ArgumentError, MissingPackageError
+from .errors import ArgumentError, ConvergenceError, MissingPackageError, TruncationError
 from .problem.central_spin import CentralSpinModel
 from .problem.checks import integer, is_operator, real_number, short
 from .problem.collective import CollectiveModel, Correlated, collective_model, top_levels
@@ -204,12 +204,11 @@ def answer(
     except OutgrownError:
         left = max(time_budget - task.progress.seconds, 0.0) if time_budget < math.inf else math.inf
         try:
-            task, chosen = prepare(question, times, tolerance, other, {}, left, t_stops)
-        except (ArgumentError, MissingPackageError):
-            reading = chosen.run(task)
-        else:
-            task.progress(0.0, "stationary state")
-            reading = replace(chosen.run(task), method=other)
+            tried, by = prepare(question, times, tolerance, other, {}, left, t_stops)
+            reading = replace(by.run(tried), method=other)
+            task, chosen = tried, by
+        except (ArgumentError, ConvergenceError, MissingPackageError, TruncationError):
+            reading = chosen.run(task)  # which says what it cannot do
     return combined(question, task, chosen.ABOUT, reading), task, reading
 
 

@@ -307,12 +307,12 @@ def _at_rest(problem: Problem, space: DickeBlocks, L: csr_matrix, readout: csr_m
     generator = csr_matrix((T @ L @ T.conj().T).real)
     generator.eliminate_zeros()
     trace = np.concatenate([np.repeat([1.0, 0.0], [d, d * d - d]) for d in space.dimensions])
-    largest = max(1.0, float(np.sqrt(abs(readout).power(2).sum(axis=1).max())))
+    rows = csr_matrix(readout @ T.conj().T)
     x, error = ladder_null_vector(
-        generator, trace, space.offsets, task.tolerance / largest,
+        generator, trace, space.offsets, csr_matrix(vstack([rows.real, rows.imag])), task.tolerance,
         lambda: tell(task.progress, 0.5, "the stationary state"),
     )  # fmt: skip
-    return readout @ (T.conj().T @ x), error * largest
+    return rows @ x, error
 
 
 def _times_log(count: np.ndarray, probability: float) -> np.ndarray:

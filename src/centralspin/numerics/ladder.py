@@ -34,10 +34,11 @@ def ladder_null_vector(
     L: csr_matrix,
     trace: np.ndarray,
     offsets: Sequence[int] | np.ndarray,
+    readout: Any,
     accuracy: float,
     told: Callable[[], None] = lambda: None,
 ) -> tuple[np.ndarray, float]:
-    """Return v with L v = 0 and trace @ v = 1, and an estimate of its error.
+    """Return v with L v = 0 and trace @ v = 1, and an estimate of the error of what is read of it.
 
     Parameters
     ----------
@@ -47,8 +48,10 @@ def ladder_null_vector(
     trace : ndarray, shape (n,)
     offsets : sequence of int
         Where the blocks begin, and n.
+    readout : real matrix, shape (m, n)
+        What is read of v.
     accuracy : float
-        The largest error of v.
+        The largest error of that.
     told : callable
         Called now and then.
 
@@ -60,7 +63,7 @@ def ladder_null_vector(
         If none is found, or round-off leaves a larger error than asked for.
     """
     ladder = Ladder(L, trace, offsets, told)
-    v, error = ladder.solve(ladder.whole, accuracy)
+    v, error = ladder.solve(ladder.whole, accuracy, csr_matrix(readout))
     v = v / (trace @ v)
     if not error <= accuracy:
         raise ConvergenceError(
@@ -144,18 +147,22 @@ class Ladder:
             found[i] = found[i] - self._inverse(i, self._up[i] @ found[i + 1])
         return np.asarray(x + np.concatenate(found) + c * self.whole)
 
-    def solve(self, b: np.ndarray, accuracy: float) -> tuple[np.ndarray, float]:
-        """Return x, and an estimate of its error."""
-        x, slow, before = self.preconditioned(b), 1.0, np.inf
+    def solve(
+        self, b: np.ndarray, accuracy: float, readout: csr_matrix | None = None
+    ) -> tuple[np.ndarray, float]:
+        """Return x, and an estimate of its error, or of that of what is read of it."""
+        largest = 1.0 if readout is None else float(np.sqrt(readout.power(2).sum(axis=1).max())) or 1.0
+        x, slow, before, off = self.preconditioned(b), 1.0, np.inf, np.inf
         for _ in range(CYCLES):
             missing = self.preconditioned(b - self.operator(x))
             size = float(np.linalg.norm(missing))
+            off = size if readout is None else float(np.abs(readout @ missing).max())
             floor = ROUND_OFF * float(np.linalg.norm(x))
-            if not size < np.inf or size <= max(0.1 * accuracy * slow, floor) or size > 0.5 * before:
+            if not size < np.inf or off <= 0.1 * accuracy * slow or size <= floor or size > 0.5 * before:
                 break
-            target = max(0.01 * accuracy * slow, 0.1 * floor)
+            target = max(0.01 * accuracy * slow / largest, 0.1 * floor)
             change, _, least = krylov(
                 lambda y: self.preconditioned(self.operator(y)), missing, target, VECTORS, self._told
             )
             x, slow, before = x + change, min(slow, least), size
-        return x, max(size, floor) / slow if size < np.inf else np.inf
+        return x, off / slow
