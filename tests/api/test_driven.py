@@ -2,6 +2,8 @@
 
 import math
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -184,6 +186,42 @@ def test_a_pulse_that_is_shorter_than_a_sample_is_seen_if_it_is_named():
     assert z == pytest.approx(math.cos(math.pi / 2), abs=1e-8)
     (y,) = evolve(model, [100.0], {"y": Y}, t_stops=[start, start + width])["y"]
     assert y == pytest.approx(-1, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("method", "options"), [("symmetric", {}), ("full_space", {}), ("cumulants", {"order": 3})]
+)
+@pytest.mark.parametrize("start", [1.0, 5.0, 50.0])
+@pytest.mark.parametrize("width", [1e-4, 1e-6])
+def test_a_strong_short_pulse_that_is_named_is_three_runs(
+    method: str, options: dict, start: float, width: float
+) -> None:
+    """It turns the central spin by π/2 in next to no time; times beside the stops round onto them."""
+    stop = start + width
+    field = math.pi / 2 / width
+
+    def model(x: object) -> CentralSpinModel:
+        return CentralSpinModel(N=2, g0=0.7, bath_decay=1.0, central_decay=0.3, central_field=(x, 0, 0.5))
+
+    driven = model(lambda t: field if start <= t < stop else 0.0)
+    found = evolve(driven, [start + 1], "tau_z", method=method, t_stops=[start, stop], **options)
+    first = evolve(model(0), [start], "tau_z").final
+    second = evolve(model(field), [stop - start], "tau_z", initial=first).final
+    last = evolve(model(0), [1 - width], "tau_z", initial=second)
+    assert found["tau_z"][0] == pytest.approx(last["tau_z"][0], abs=1e-8)
+
+
+def test_the_whole_space_survives_output_times_that_are_close_to_each_other() -> None:
+    """In a process of its own: steps that wrote beyond their memory ended the interpreter."""
+    code = (
+        "import numpy as np; from centralspin import CentralSpinModel, evolve\n"
+        "m = CentralSpinModel.figure_2(2, central_field=(lambda t: np.cos(3 * t), 0, 0))\n"
+        "t = np.geomspace(8e-5, 0.28, 12)\n"
+        "found = [evolve(m, t, 'tau_z', method=x)['tau_z'] for x in ('full_space', 'symmetric')]\n"
+        "np.testing.assert_allclose(*found, atol=1e-9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_driven_state_is_continued():

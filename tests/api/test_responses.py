@@ -30,6 +30,7 @@ from centralspin.methods.full_space import FullSpace
 from centralspin.problem.collective import collective_model
 from centralspin.problem.general import dimensionless
 from centralspin.question import ask
+from centralspin.symmetric import response
 from centralspin.symmetric.response import Decay, Spectral
 
 X, Y, Z = PAULI
@@ -226,6 +227,63 @@ def test_the_sum_rule() -> None:
     outside = (S[0] + S[-1]) * frequencies[-1] / (2 * math.pi)
     assert inside + outside == pytest.approx(up - abs(mean) ** 2, abs=1e-6)
     assert (S > 0).all()
+
+
+def weakly_coupled(g: float, damping: float, field: float) -> tuple[CollectiveModel, np.ndarray, np.ndarray]:
+    """A spin beside another one that lives long, the frequencies of the latter's dip, and the spectrum there."""
+    site = Sites(
+        count=1,
+        hamiltonian=field * Z / 2,
+        jumps=[damping**0.5 * SIGMA_MINUS],
+        couplings=[(g * SIGMA_PLUS, SIGMA_MINUS)],
+    )
+    omega = np.array([-field, damping - field])
+    right = 2 * (1 / (1j * omega + 0.5 + g**2 / (1j * (omega + field) + damping / 2))).real
+    return CollectiveModel(hamiltonian=0 * Z, jumps=[SIGMA_MINUS], sites=site), omega, right
+
+
+@pytest.mark.parametrize("g, damping", [(2e-8, 1e-12), (3e-5, 1e-9), (1e-3, 1e-6), (0.1, 0.01)])
+@pytest.mark.parametrize("field", [0.0, 0.7])
+def test_a_slow_and_weak_part_of_a_correlation_is_a_narrow_dip(
+    g: float, damping: float, field: float
+) -> None:
+    """What is read falls to next to nothing long before the other spin has given back what it holds."""
+    model, omega, right = weakly_coupled(g, damping, field)
+    np.testing.assert_allclose(spectrum(model, omega, SIGMA_MINUS, SIGMA_PLUS), right, atol=1e-6)
+
+
+def test_what_would_take_too_long_to_decay_is_refused(monkeypatch) -> None:
+    monkeypatch.setattr(response, "SOLVED", 0)
+    model, omega, _ = weakly_coupled(1e-3, 1e-6, 0.0)
+    with pytest.raises(ConvergenceError, match="reached too slowly"):
+        spectrum(model, omega, SIGMA_MINUS, SIGMA_PLUS)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_a_signal_that_arrives_late_is_waited_for(shift: float) -> None:
+    """It travels along a chain of levels: nothing is read at first."""
+    n, hop, decay = 8, 0.003, 0.001
+    H = hop * (np.eye(n, k=1) + np.eye(n, k=-1)) + shift * np.eye(n)
+    whole = np.zeros((n + 1, n + 1))
+    whole[1:, 1:] = H
+    level = np.eye(n + 1)
+    jumps = [decay**0.5 * np.outer(level[0], level[i]) for i in range(1, n + 1)]
+    sites = Sites(count=1, hamiltonian=0 * Z, jumps=[SIGMA_MINUS])
+    model = CollectiveModel(hamiltonian=whole, jumps=jumps, sites=sites)
+    omega = hop * np.array([0.5, 1.0, 1.9]) - shift
+    found = spectrum(model, omega, np.outer(level[0], level[n]), np.outer(level[1], level[0]))
+    amplitudes = [np.linalg.inv(1j * w * np.eye(n) + 1j * H + decay / 2 * np.eye(n))[n - 1, 0] for w in omega]
+    # the half at τ < 0 is that of the transposed chain, which is the same one
+    np.testing.assert_allclose(found, 2 * np.real(amplitudes), rtol=1e-6)
+
+
+@pytest.mark.parametrize("N", [6, math.inf])
+def test_a_spectrum_that_is_solved_for_is_that_of_the_evolution(N: float, monkeypatch) -> None:
+    model, omega = CentralSpinModel.figure_2(N), np.linspace(-4, 4, 5)
+    operators = SIGMA_MINUS, Moment(central=X, site=SIGMA_PLUS)
+    evolved = spectrum(model, omega, *operators)
+    monkeypatch.setattr(response, "PATIENCE", -1.0)
+    np.testing.assert_allclose(spectrum(model, omega, *operators), evolved, atol=2e-7)
 
 
 def test_linear_optics_at_infinity() -> None:

@@ -2,10 +2,13 @@
 
 import math
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import qutip
+from fuzz.oracle import Whole
+from random_models import matrix, moments
 
 from centralspin import (
     PAULI,
@@ -110,6 +113,43 @@ def test_a_pulse_is_a_rotation(N: float) -> None:
     for name, sign in (("tau_x", 1), ("tau_z", -1), ("q", 1), ("Q4", 1)):
         assert turned.expect([name])[name] == pytest.approx(sign * state.expect([name])[name], abs=1e-12)
     np.testing.assert_allclose(turned.apply(X).held.vectors, state.held.vectors, atol=1e-13)
+
+
+@pytest.mark.parametrize("part", ["nothing", "interactions", "collective_jumps", "local"])
+@pytest.mark.parametrize("classes", [[(3, 2)], [(2, 3)], [(2, 2), (1, 3)]])
+def test_what_conserved_a_number_is_continued_with_what_does_not(part: str, classes: list) -> None:
+    """Modes that have a charge, or the complex basis that they need, stay when nothing is conserved any more."""
+    random = np.random.default_rng(classes[0][0] + len(part))
+    sites = []
+    for count, d in classes:
+        H, lower = np.diag(random.normal(size=d)), np.diag(random.normal(size=d - 1), 1)
+        jumps = [lower, 0.5 * lower.T]
+        start = np.diag(np.linspace(1, 2, d) / np.linspace(1, 2, d).sum())
+        couplings = [(SIGMA_PLUS, lower.T)]
+        sites.append(Sites(count=count, hamiltonian=H, jumps=jumps, couplings=couplings, initial=start))
+    before = CollectiveModel(
+        hamiltonian=0.5 * Z, jumps=[0.3 * SIGMA_MINUS], sites=sites, initial=np.diag([0.8, 0.2])
+    )
+    changes, further = {}, {}
+    if part == "collective_jumps":
+        several = [0.5 * matrix(random, d) for _, d in classes]
+        changes["collective_jumps"] = [(0.5 * matrix(random, 2), several), (None, several)]
+    after = []
+    for site, (_, d) in zip(sites, classes, strict=True):
+        if part == "interactions":
+            further["interactions"] = [(matrix(random, d), 0.5 * matrix(random, d))]
+        if part == "local":
+            further["hamiltonian"], further["jumps"] = matrix(random, d, True), [0.5 * matrix(random, d)]
+            further["couplings"] = [(0.5 * matrix(random, 2), matrix(random, d))]
+        after.append(replace(site, **further))
+    other = before.replace(sites=after, **changes)
+    wanted = {str(i): moment for i, moment in enumerate(moments(random, other))}
+    state = evolve(before, [0.6], wanted).final
+    found = evolve(other, [0.4], wanted, initial=state, tolerance=1e-6)
+    whole = Whole(other)
+    v = whole.moved(Whole(before).moved(whole.start(), 0.6), 0.4)
+    for name, moment in wanted.items():
+        assert abs(found[name][0] - whole.read(v, moment, {})) < 1e-6, name
 
 
 def test_a_jump_and_a_projection_against_the_whole_space() -> None:

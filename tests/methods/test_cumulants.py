@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 from scipy.sparse import coo_matrix
 
-from centralspin import ArgumentError, ConvergenceError, evolve, steady_state
-from centralspin.methods.cumulants import Closure, DivergenceError
+from centralspin import ArgumentError, CentralSpinModel, ConvergenceError, evolve, steady_state
+from centralspin.methods.cumulants import Closure, DivergenceError, Hierarchy
 from centralspin.problem.central_spin import PAULI, SIGMA_MINUS
+from centralspin.problem.general import Task
+from centralspin.question import ask
 from centralspin.symmetric import generator
 from centralspin.symmetric.space import box
 
@@ -187,6 +189,41 @@ def test_stationary_states_are_exact_above_the_number_of_bath_spins(g0, pump):
     names = (*CENTRAL, "m_z", "X2")
     ours = steady_state(model, names, method="cumulants", order=3)
     assert largest_difference(steady_state(model, names, method="full_space"), ours) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("changes", "options"),
+    [
+        ({"N": 1, "g0": 3e-5}, {}),
+        ({"N": 2, "g0": 3e-3}, {"order": 3, "tolerance": 1e-4}),
+        ({"N": 2, "g0": 1e-3, "central_field": (1e-4, 0, 0.5)}, {"order": 3}),
+        ({"N": 2, "g0": 1e-4, "central_field": (1, 0, 0.5), "central_decay": 1e-7}, {"order": 3}),
+    ],
+)
+def test_a_stationary_state_that_is_reached_slowly_is_reached(changes: dict, options: dict) -> None:
+    """That hardly anything changes does not say that it is near."""
+    model = CentralSpinModel(**({"bath_decay": 1.0} | changes))
+    found = steady_state(model, "tau_z", method="cumulants", **options)["tau_z"]
+    assert found == pytest.approx(steady_state(model, "tau_z")["tau_z"], abs=1e-7)
+
+
+@pytest.mark.parametrize("g0", [0.0, 1e-9])
+def test_a_stationary_state_that_round_off_hides_is_refused(g0: float) -> None:
+    with pytest.raises(ConvergenceError, match="several stationary states"):
+        steady_state(CentralSpinModel(N=1, g0=g0, bath_decay=1.0), "tau_z", method="cumulants")
+
+
+def test_the_derivative_of_the_equations_is_that_of_finite_differences() -> None:
+    problem = ask(PAPER.replace(N=6), {"z": np.diag([1.0, -1.0])}).problem
+    hierarchy = Hierarchy(Task(problem, None, (), 1e-9), 3)
+    random = np.random.default_rng(0)
+    y = hierarchy.initial(np.eye(1, 4)[0])
+    count = int(hierarchy.closure.kept.sum())
+    y[:count] += 0.1 * random.normal(size=count)
+    J, step = hierarchy.jacobian(y), 1e-5
+    for k, move in enumerate(step * np.eye(len(y))[:count]):
+        change = hierarchy.derivative(0.0, y + move) - hierarchy.derivative(0.0, y - move)
+        np.testing.assert_allclose(J[:, k], change[:count] / (2 * step), atol=1e-7)
 
 
 def test_the_pattern_of_a_generator_that_moves_is_sorted_once(monkeypatch) -> None:

@@ -15,6 +15,7 @@ from centralspin.errors import ConvergenceError
 from centralspin.numerics.stepping import (
     DEGREE,
     SAMPLES,
+    RoundOffError,
     Stepper,
     StoppedError,
     TaylorStepper,
@@ -391,7 +392,45 @@ def test_driven_steps_pass_over_no_pulse(width, t_stops):
     """One that lasts some samples, or one that is named."""
     (end,), calls = decay(gaussian(width, 37.3), [100.0], 1e-9, t_stops=t_stops)
     assert end == pytest.approx(math.exp(-1), abs=1e-9)
+    assert calls < SAMPLES + 6000
+
+
+@pytest.mark.parametrize("width", [1e-3, 1e-6, 1e-9])
+@pytest.mark.parametrize("start", [37.3, 50.0])  # the second is a sample
+def test_driven_steps_follow_a_box_that_is_named(width: float, start: float) -> None:
+    """Steps that end at a jump see one side of it, even where places close to it round onto it."""
+    stop = start + width
+    (end,), calls = decay(
+        lambda t: 1 / width if start <= t < stop else 0.0, [100.0], 1e-9, t_stops=(start, stop)
+    )
+    assert end == pytest.approx(math.exp(-(stop - start) / width), abs=1e-9)
     assert calls < SAMPLES + 5000
+    values = integrate(
+        lambda t, v: -v / width * (start <= t < stop),
+        np.ones(1),
+        np.array([100.0]),
+        1e-9,
+        timed=True,
+        t_stops=[start, stop],
+    )
+    assert values[0, 0] == pytest.approx(math.exp(-(stop - start) / width), abs=1e-9)
+
+
+def test_a_jump_too_large_for_the_round_off_of_its_time_is_refused_unless_it_is_named() -> None:
+    start, stop, size = 0.734567, 0.735567, 1e6
+    parts = [(lambda t: size if start <= t < stop else 0.0, ROTATION)]
+    arguments = csr_matrix((2, 2)), parts, np.eye(2)[0], np.ones(1), eye_array(2, format="csr"), 1e-9
+    with pytest.raises(RoundOffError, match="name the time"):
+        evolve_driven(*arguments)
+    (found,), _ = evolve_driven(*arguments, t_stops=(start, stop))
+    angle = size * (stop - start)
+    np.testing.assert_allclose(found, [math.cos(angle), math.sin(angle)], atol=1e-9)
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_a_function_that_is_no_number_stops_the_steps(wrong: float) -> None:
+    with pytest.raises(ConvergenceError), np.errstate(invalid="ignore"):
+        decay(lambda t: wrong if t > 0.4 else 1.0, [1.0], 1e-9)
 
 
 def test_driven_steps_of_a_rotation_in_a_turning_field():

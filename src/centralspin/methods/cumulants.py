@@ -27,11 +27,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
+from scipy.integrate import Radau
 
 from ..errors import ArgumentError, ConvergenceError
-from ..numerics.stepping import StoppedError, integrate
+from ..numerics.stepping import EPSILON, StoppedError, integrate
 from ..problem.general import Task
 from ..problem.moments import Reading
 from ..symmetric.generator import Generator
@@ -39,6 +41,7 @@ from ..symmetric.modes import Pattern, pattern
 from ..symmetric.readout import Readout
 from ..symmetric.site import NOTHING, Compiled
 from ..symmetric.space import box
+from .small import tell
 
 ABOUT = "reference"
 OPTIONS = frozenset({"order", "t_stops"})
@@ -47,6 +50,14 @@ DEFAULT_ORDER = 2
 DIVERGED = 1e6
 #: Stationarity is sought in steps of so many slowest local relaxation times, and for so many of them at most.
 RELAXATION_STEP, LONGEST_RELAXATION = 10.0, 400.0
+#: An implicit method takes such a step if it is longer than so many times the inverse of the largest rate; its relative
+#: accuracy, for it only has to come close, and so many steps of its own it may take.
+STIFF, ROUGHLY, IMPLICIT_STEPS = 3e3, 1e-6, 3000
+#: Newton's method, with one inverse, finishes if its steps are shorter than this, and takes so many of them; otherwise
+#: the slowest part relaxes before another attempt, of so many.
+CLOSE, NEWTON, ROUNDS = 1e-3, 8, 4
+#: An imaginary part whose square is nothing.
+TINY = 1e-100
 
 
 class DivergenceError(ConvergenceError):
@@ -111,12 +122,19 @@ class Closure:
         K = np.zeros_like(G)
         for d, (out, left, right, share) in enumerate(self._products, start=1):
             here = (self.degree == d).ravel()
-            rest = np.bincount(out, share * K[left] * G[right], minlength=len(G))
+            rest = summed(out, share * K[left] * G[right], len(G))
             if d <= self.order:
                 K[here] = G[here] - rest[here]
             else:
                 G[here] = rest[here]
         return G.reshape(u.shape) * self._factorials
+
+
+def summed(places: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
+    """Values added up at their places."""
+    if np.iscomplexobj(values):
+        return summed(places, values.real, count) + 1j * summed(places, values.imag, count)
+    return np.bincount(places, values, minlength=count)
 
 
 class Hierarchy:
@@ -146,6 +164,8 @@ class Hierarchy:
         self.closure = Closure(occupations, compiled.basis.size, order)
         self._scale = self._from_vector(occupations)
         self._fixed = None if compiled.moving else self._generator.matrices(compiled.references())[0].copy()
+        #: About the largest rate, where nothing else moves.
+        self.size = 0.0 if self._fixed is None else float(abs(self._fixed).max())
 
     def _from_vector(self, n: np.ndarray) -> np.ndarray:
         """The factors u/v, shape (S, 1)."""
@@ -159,8 +179,24 @@ class Hierarchy:
         """ẏ of y = (unknown moments, reference state)."""
         u, r = self.split(y)
         L = self._generator.matrices([r], time, again=True)[0] if self._fixed is None else self._fixed
+        return np.concatenate([self._moved(L, u), self.site.equation.velocity(r, time)])
+
+    def _moved(self, L: Any, u: np.ndarray) -> np.ndarray:
         changed = (L @ (self.closure(u) / self._scale).ravel()).reshape(u.shape) * self._scale
-        return np.concatenate([changed[self.closure.kept], self.site.equation.velocity(r, time)])
+        return np.asarray(changed[self.closure.kept])
+
+    def jacobian(self, y: np.ndarray) -> np.ndarray:
+        """The derivative of the moments' equations by the moments, where nothing else moves.
+
+        They are polynomials: an imaginary part that is small enough is multiplied by the derivative alone.
+        """
+        u, _ = self.split(y)
+        columns = []
+        for place in np.argwhere(self.closure.kept).tolist():
+            moved = u.astype(complex)
+            moved[tuple(place)] += 1j * TINY
+            columns.append(self._moved(self._fixed, moved).imag / TINY)
+        return np.array(columns).T
 
     def initial(self, central: np.ndarray) -> np.ndarray:
         """The vector y of a product state, in which nothing fluctuates jointly."""
@@ -217,23 +253,88 @@ def run(task: Task) -> Reading:
 
 
 def _settle(hierarchy: Hierarchy, y: np.ndarray, task: Task) -> np.ndarray:
+    """What is read of the stationary state that the closed equations reach from y."""
     rates = []
     for matrix in (hierarchy.compiled.central.at(0.0), hierarchy.site.equation.parts.at(0.0)):
         damping = -np.linalg.eigvals(matrix).real
         rates += damping[damping > NOTHING * np.abs(matrix).max(initial=0)].tolist()
     step = RELAXATION_STEP / min(rates, default=1.0)
+    stiff = step * hierarchy.size > STIFF
     drift = math.inf
     for attempt in range(round(LONGEST_RELAXATION / RELAXATION_STEP)):
         try:
-            y = _integrate(hierarchy, y, np.array([step]), task)[0]
+            y = (
+                _slowly(hierarchy, y, step, task)
+                if stiff
+                else _integrate(hierarchy, y, np.array([step]), task)[0]
+            )
         except DivergenceError as error:
             raise DivergenceError(error.time + attempt * step / task.problem.unit) from None
         drift = float(np.abs(hierarchy.derivative(0.0, y)).max()) * step / RELAXATION_STEP
         if drift <= task.tolerance:
-            return hierarchy.read(y)
+            break
+    if drift <= CLOSE:
+        return hierarchy.read(_at_rest(hierarchy, y, task))
     raise ConvergenceError(
         f"The cumulant expansion of order {hierarchy.closure.order} does not settle; after {LONGEST_RELAXATION:g} "
         f"relaxation times it still changes by {drift:.2g} in one of them."
+    )
+
+
+def _at_rest(hierarchy: Hierarchy, y: np.ndarray, task: Task) -> np.ndarray:
+    """The stationary moments that are reached from y, where little changes: what is slow may still be far away."""
+    count = int(hierarchy.closure.kept.sum())
+    for _ in range(ROUNDS):
+        J = hierarchy.jacobian(y)
+        try:
+            inverse = np.linalg.inv(J)
+        except np.linalg.LinAlgError:
+            inverse = np.full_like(J, math.inf)
+        with np.errstate(invalid="ignore"):
+            lost = float((np.abs(inverse) @ np.abs(J).sum(axis=1)).max(initial=0)) * EPSILON
+        if not lost <= task.tolerance:
+            raise ConvergenceError(
+                f"The cumulant expansion of order {hierarchy.closure.order} has several stationary states, or one that "
+                "is reached so slowly that round-off hides it."
+            )
+        found = y.copy()
+        for _ in range(NEWTON):
+            change = -inverse @ hierarchy.derivative(0.0, found)[:count]
+            size = float(np.abs(change).max(initial=0))
+            if not size <= CLOSE:
+                break
+            found[:count] += change
+            if size <= max(CLOSE * task.tolerance, lost):
+                return found
+        slowest = float(np.abs(np.linalg.eigvals(J).real).min())
+        y = _slowly(hierarchy, y, 4 * RELAXATION_STEP / max(slowest, 1e-300), task)
+    raise ConvergenceError(
+        f"The cumulant expansion of order {hierarchy.closure.order} does not settle: its slowest relaxation time is "
+        f"about {1 / max(slowest, 1e-300):.2g} times the inverse of its largest rate."
+    )
+
+
+def _slowly(hierarchy: Hierarchy, y: np.ndarray, span: float, task: Task) -> np.ndarray:
+    """The state after a time that is much longer than the shortest one, by an implicit method."""
+    count = int(hierarchy.closure.kept.sum())
+
+    def jacobian(_: float, moments: np.ndarray) -> np.ndarray:
+        return hierarchy.jacobian(np.r_[moments, y[count:]])
+
+    solver = Radau(
+        lambda t, moments: hierarchy.derivative(t, np.r_[moments, y[count:]])[:count],
+        0.0, y[:count], span, rtol=ROUGHLY, atol=ROUGHLY, jac=jacobian,
+    )  # fmt: skip
+    for _ in range(IMPLICIT_STEPS):
+        solver.step()
+        if solver.status == "failed" or np.abs(solver.y).max(initial=0) > DIVERGED:
+            raise DivergenceError(solver.t / task.problem.unit)
+        if solver.status == "finished":
+            return np.r_[solver.y, y[count:]]
+        tell(task.progress, solver.t / span, "evolution in time")
+    raise ConvergenceError(
+        f"The cumulant expansion of order {hierarchy.closure.order} does not settle in {IMPLICIT_STEPS} steps of time: "
+        "what oscillates in it is damped too slowly."
     )
 
 

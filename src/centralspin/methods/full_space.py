@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import ArgumentError, ConvergenceError
 from ..numerics.null_space import null_vector
-from ..numerics.stepping import breakpoints
+from ..numerics.stepping import integrate
 from ..optional import qutip
 from ..problem.central_spin import PAULI, CentralSpinModel, paper_model
 from ..problem.checks import checked, is_hermitian
@@ -98,11 +98,15 @@ class FullSpace:
 
     def liouvillian(self) -> Any:
         """The generator as a superoperator of QuTiP, a `QobjEvo` if it changes in time."""
+        constant, moving = self.superoperators()
+        return qutip.QobjEvo([constant, *([L, _of_time(f)] for L, f in moving)]) if moving else constant
+
+    def superoperators(self) -> tuple[Any, list[tuple[Any, Callable[[float], float]]]]:
+        """The constant part of the generator, and those that change in time with their factors."""
         parts = [(qutip.liouvillian(H), f) for H, f in self.hamiltonian()]
         parts += [(qutip.lindblad_dissipator(J), f) for J, f in self.jumps()]
         constant = sum((f * L for L, f in parts if not callable(f)), 0 * parts[0][0])
-        moving = [[L, _of_time(f)] for L, f in parts if callable(f)]
-        return qutip.QobjEvo([constant, *moving]) if moving else constant
+        return constant, [(L, f) for L, f in parts if callable(f)]
 
     def initial(self) -> Any:
         """The initial product state."""
@@ -154,13 +158,13 @@ def run(task: Task) -> Reading:
     """Read moments off the full density matrix."""
     space = FullSpace(task.problem)
     observables = [space.moment(moment) for moment in task.moments]
-    L, error = space.liouvillian(), task.tolerance
+    error = task.tolerance
     if task.times is None:
-        rho, error = _stationary(L, space.dimensions)
+        rho, error = _stationary(space.liouvillian(), space.dimensions)
         states = [rho]
         error *= max((float(O.norm("fro")) for O in observables), default=0.0)
     else:
-        states = _evolve(L, space.initial(), task)
+        states = (_evolve if task.problem.constant else _driven)(space, task)
     values = np.array([[complex((O * rho).tr()) for O in observables] for rho in states])
     values = real_where_hermitian(values, task.moments)
     details = {"unknowns": math.prod(space.dimensions) ** 2}
@@ -170,41 +174,52 @@ def run(task: Task) -> Reading:
 def _stationary(L: Any, dimensions: Sequence[int]) -> tuple[Any, float]:
     """The only stationary density matrix, and the round-off in it."""
     d = math.prod(dimensions)
-    v, error = null_vector(L.to("CSR").data_as("csr_matrix"), np.eye(d).ravel())
+    v, error = null_vector(sparse(L), np.eye(d).ravel())
     rho = v.reshape(d, d, order="F")  # QuTiP stacks columns
     return qutip.Qobj((rho + rho.conj().T) / 2, dims=[list(dimensions)] * 2), error
 
 
-def _evolve(L: Any, rho: Any, task: Task) -> list[Any]:
+def _evolve(space: FullSpace, task: Task) -> list[Any]:
     """The density matrices at the times of a task."""
-    times = task.times
+    times, rho = task.times, space.initial()
     assert times is not None
     accuracy = max(task.tolerance * 1e-3, 1e-13)
-    options: dict[str, Any] = {
-        "atol": accuracy,
-        "rtol": accuracy,
-        "method": "vern9",
-        # Without interpolation, whose error nothing controls, a step ends at every stop and cannot pass over a pulse.
-        "interpolate": task.problem.constant,
-        "progress_bar": "",
-        "nsteps": 1_000_000,
-    }
+    options = {"atol": accuracy, "rtol": accuracy, "method": "vern9", "progress_bar": "", "nsteps": 1_000_000}
     last = float(times[-1])
-    breaks = {*breakpoints(task.problem.functions, last), *task.options.get("t_stops", ())}
-    solver = qutip.MESolver(L, options=options)
+    solver = qutip.MESolver(space.liouvillian(), options=options)
     solver.start(rho, 0.0)
     states = [rho] if times[0] == 0 else []
-    for time in sorted({*times, *breaks}):
-        if not 0 < time <= last:
-            continue
+    for time in times[times > 0].tolist():
         try:
             rho = solver.step(time)
         except qutip.solver.integrator.IntegratorException as error:
             raise ConvergenceError(f"The integration in time stopped: {error}") from None
-        if time in times:
-            states.append(rho)
+        states.append(rho)
         tell(task.progress, time / last, "the master equation")
     return states
+
+
+def _driven(space: FullSpace, task: Task) -> list[Any]:
+    """The same where the generator changes in time, by SciPy.
+
+    Without interpolation QuTiP's steps may write beyond their memory; with it, they may pass over a pulse.
+    """
+    times, rho = task.times, space.initial()
+    assert times is not None
+    constant, parts = space.superoperators()
+    L, moving = sparse(constant), [(sparse(part), f) for part, f in parts]
+    vectors = integrate(
+        lambda t, v: sum((f(t) * (part @ v) for part, f in moving), L @ v),
+        qutip.operator_to_vector(rho).full().ravel(), times, task.tolerance, timed=True, factors=task.problem.functions,
+        t_stops=[*times, *task.options.get("t_stops", ())],  # steps end at all times: nothing is interpolated
+        progress=task.progress,
+    )  # fmt: skip
+    return [qutip.Qobj(v.reshape(rho.shape, order="F"), dims=rho.dims) for v in vectors]
+
+
+def sparse(operator: Any) -> Any:
+    """The matrix of an operator of QuTiP."""
+    return operator.to("CSR").data_as("csr_matrix")
 
 
 def _too_large(problem: Problem) -> ArgumentError | None:

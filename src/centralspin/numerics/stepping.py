@@ -72,9 +72,15 @@ TO_POWERS = np.array(
         for k in range(CURVE + 1)
     ]
 )
+#: The longest step that is tried, in units of the inverse rate; its powers up to the degree are numbers.
+LONGEST_TAYLOR = 1e6
+#: What two units of time may make of one time, relative to it.
+UNSURE = 8 * EPSILON
 #: The part of the error allowed to a run that one step over a jump may make, and the shortest step, as a part of the
 #: whole time, that is tried after it; by how much the next step may be longer than one.
 ACCIDENT, GRAIN, GROWTH = 1e-4, 1e-6, 1.5
+#: What looks like the round-off of time may make so many times the error of such a step, a fifth of the tolerance.
+UNSEEN = 0.2 / (ACCIDENT * RUN_SHARE)
 #: No entries of a state.
 NOTHING_READ = np.zeros(0, dtype=int)
 
@@ -425,6 +431,8 @@ class TaylorStepper:
     def length(self, rate: float, floor: float, longest: float) -> float:
         """The longest step of the expanded series whose error stays below `rate` per time, at most `longest`."""
         sizes = np.abs(self._terms).max(axis=(0, 2))
+        if not np.isfinite(sizes).all():
+            raise RoundOffError(f"The terms of the time step at t = {self.time:g} overflow.")
         tail = [(k, sizes[k]) for k in (DEGREE - 1, DEGREE) if sizes[k]]  # one alone may vanish by symmetry
         top = longest / self._unit
         length = top
@@ -494,9 +502,13 @@ class DrivenStepper(TaylorStepper):
         self._samples = sampled(self._functions, self._grid)
         self._sizes = np.array([float(abs(part).sum(axis=1).max()) for _, part in parts])
         driven = float(np.abs(self._samples).max(axis=1) @ self._sizes)
-        # The unit of time is at most the span: powers of a longer one overflow where nothing moves.
-        super().__init__(L, V, mask, max(driven, 1 / span if span else 0.0))
-        self._driving = [(self._unit * part).astype(self._shifted.dtype) for _, part in parts]
+        if not math.isfinite(driven):
+            raise ConvergenceError("A function of time is not finite everywhere.")
+        super().__init__(L, V, mask, driven)
+        #: That of the matrices; the terms of a step have one of their own, for powers not to overflow.
+        self._scale = self._unit
+        self._still = float(abs(self._shifted).sum(axis=1).max()) / self._scale
+        self._driving = [(self._scale * part).astype(self._shifted.dtype) for _, part in parts]
         #: L_i V_k, the latest first.
         self._driven = np.empty((len(parts), DEGREE, V.shape[1]), dtype=self._terms.dtype)
         self._curves = np.zeros((len(parts), CURVE + 1))
@@ -512,32 +524,50 @@ class DrivenStepper(TaylorStepper):
             What is allowed of the error per time, and of one step that contains a jump of a function.
         stops : ndarray
             Times at which a step ends, and a function may jump.
+
+        Raises
+        ------
+        RoundOffError
+            If no step that begins now is short enough.
         """
         while length > 0:
-            first, last = np.searchsorted(self._grid, [self.time, self.time + length])
-            ends = self.time in stops, bool(np.isclose(self.time + length, stops, rtol=1e-15, atol=0).any())
-            near = [
-                NEAR if named else EDGE for named in ends
-            ]  # at a named time both values of a jump are right
-            places = self.time + length * np.r_[near[0], BETWEEN, 1 - near[1]]
+            end = self.time + length
+            named = self.time in stops, bool(np.isclose(end, stops, rtol=1e-15, atol=0).any())
+            # At a named time both values of a jump are right: it is left out, and times that round onto it are.
+            low, high = self.time + UNSURE * end * named[0], end - UNSURE * end * named[1]
+            near = [NEAR if stop else EDGE for stop in named]
+            beside = np.r_[near[0], BETWEEN, 1 - near[1]]
             values, between = (
-                sampled(self._functions, where) for where in (self.time + length * NODES, places)
+                sampled(self._functions, np.clip(self.time + length * where, low, high))
+                for where in (NODES, beside)
             )
-            places = np.r_[places, self._grid[first + 1 : last]]
-            right = np.hstack([between, self._samples[:, first + 1 : last]])
+            first = int(np.searchsorted(self._grid, low, side="right"))
+            passed = slice(first, max(first, int(np.searchsorted(self._grid, high))))
+            beside = np.r_[beside, (self._grid[passed] - self.time) / length]
+            right = np.hstack([between, self._samples[:, passed]])
             curves = values @ TO_CHEBYSHEV @ TO_POWERS
-            powers = ((places - self.time) / length) ** np.arange(CURVE + 1)[:, None]
+            powers = beside ** np.arange(CURVE + 1)[:, None]
             missed = np.abs(curves @ powers - right).max(axis=1)
             slope = np.abs(np.diff(values) / np.diff(NODES)).max(axis=1) * self.time / length
             round_off = (
                 100 * EPSILON * (np.abs(values).max(axis=1) + slope)
             )  # that of the time moves a steep function
             error = float(np.where(missed > round_off, missed, 0.0) @ self._sizes)
-            self._curves = curves * (self._unit / length) ** np.arange(CURVE + 1)
-            if error <= rate or error * length <= accident:
+            # In a step that is short enough even a jump looks like round-off.
+            lost = float(missed @ self._sizes) * length
+            if (error <= rate or error * length <= accident) and lost <= UNSEEN * accident:
                 break
             length /= 2
-        return length
+            if length <= UNSURE * self.time:
+                raise RoundOffError(
+                    f"A function of time jumps by so much at t = {self.time:g} that the round-off of the time matters; "
+                    "name the time in `t_stops`."
+                )
+        if not length > 0:
+            raise RoundOffError(f"The time step at t = {self.time:g} fell below round-off.")
+        self._unit = 1 / max(self._still + float(np.abs(values).max(axis=1) @ self._sizes), 1 / length)
+        self._curves = curves * (self._unit / length) ** np.arange(CURVE + 1)
+        return min(length, LONGEST_TAYLOR * self._unit)
 
     def expand_over(self, length: float, floor: float) -> None:
         """Compute the Taylor terms of a step of the last `fit`; those that add less than `floor` to it are zero."""
@@ -555,7 +585,7 @@ class DrivenStepper(TaylorStepper):
                     terms[k + 1] += curve[:count] @ driven[latest : latest + count]
                 if keep is not None:
                     terms[k + 1] *= keep
-                terms[k + 1] *= 1 / (k + 1)
+                terms[k + 1] *= self._unit / self._scale / (k + 1)
                 small = small + 1 if np.abs(terms[k + 1]).max() * powers[k + 1] < floor else 0
 
 
@@ -707,12 +737,16 @@ def integrate(
     values = np.empty((len(times), len(v)), dtype=np.result_type(v.dtype, float))
     values[times == 0] = v
 
-    def told(t: float, y: np.ndarray) -> np.ndarray:
-        if progress is not None:
-            progress(t / span, "evolution in time")
-        return derivative(t, y)
+    for start, end in itertools.pairwise(stops.tolist()):
+        unsure = UNSURE * end if end - start > 4 * UNSURE * end else 0.0
 
-    for start, end in itertools.pairwise(stops):
+        def told(
+            t: float, y: np.ndarray, low: float = start + unsure, high: float = end - unsure
+        ) -> np.ndarray:
+            if progress is not None:
+                progress(t / span, "evolution in time")
+            return derivative(min(max(t, low), high), y)  # a function may jump at a stop
+
         inside = (times > start) & (times <= end)
         # In the far tail of a pulse the error of a step may come out as 0/0; the step is then repeated.
         with np.errstate(invalid="ignore"):
@@ -723,9 +757,8 @@ def integrate(
         if result.status == 1:
             raise StoppedError(float(result.t_events[0][0]))
         if not result.success or not np.isfinite(result.y).all():
-            raise ConvergenceError(
-                f"The integration in time stopped at t = {result.t[-1]:g}: {result.message}"
-            )
+            reached = result.t[-1] if len(result.t) else start
+            raise ConvergenceError(f"The integration in time stopped at t = {reached:g}: {result.message}")
         values[inside] = result.y.T[: inside.sum()]
         v = result.y[:, -1]
     return values

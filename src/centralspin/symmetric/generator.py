@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix, eye_array, kron
+from scipy.sparse import coo_matrix, csr_matrix, eye_array
 
-from .basis import ROUND_OFF, entries, in_reference_basis, rounded
+from .basis import ROUND_OFF, entries, rounded
 from .jumps import dissipators
 from .lift import Bath, Lift, pair_factor
 from .modes import Pattern, coupling_matrices, local_matrices
@@ -326,8 +326,8 @@ class Generator:
             def lifted(M: np.ndarray, scaling: float, order: int | None, index: int = index) -> csr_matrix:
                 return self._lift(index, scaling, order, growing=True)(rounded(M))
 
-            total = lifted(in_reference_basis(site.equation.exchange, r), 1.0, order)
-            for K, P in in_reference_basis(site.equation.interactions, r):
+            total = lifted(site.around(site.equation.exchange, r), 1.0, order)
+            for K, P in site.around(site.equation.interactions, r):
                 condensed = np.zeros_like(K)  # a site in the mean field of the others
                 condensed[:, 0] = K[:, 0] * P[0, 0]
                 total = total - site.share * lifted(condensed, 0.0, order)
@@ -336,8 +336,9 @@ class Generator:
                     continue
                 for i in range(-1, order + 1):  # K is at most of order √N, P of order N
                     total = total + lifted(K, 0.0, i) @ lifted(P, 1.0, order - i)
-            # 1/N_c is 1/N over the share
-            matrix = matrix + kron(total / site.share, eye_array(self.compiled.basis.size), format="csr")
+            # 1/N_c is 1/N over the share; real, for it keeps adjoints
+            identity = eye_array(self.compiled.basis.size)
+            matrix = matrix + self.unknowns.matrix(total / site.share, identity).real
         return csr_matrix(matrix)
 
     def rows(self, readout: Readout, references: Sequence[np.ndarray]) -> list[csr_matrix]:

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 from numpy.polynomial.legendre import leggauss, legvander
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, eye_array
 from scipy.special import spherical_jn
 
 from ..errors import ConvergenceError
 from ..numerics.eigenvalues import slowest
+from ..numerics.stationary import DIRECT_AT_MOST, bordered, factorise
 from ..numerics.stepping import EPSILON, evolve_linear
 from ..problem.general import Task
 from ..problem.moments import Moment
@@ -38,10 +39,15 @@ NODES, LAST = 24, 4
 PANELS, STRETCHES = 16, 1000
 #: Where the last polynomials hold less than this part of what is allowed, panels become longer.
 SMOOTH = 1e-4
+#: What would take so many times the time so far to decay is solved for instead, if the square of the unknowns times the
+#: frequencies is at most this; otherwise it is waited for, unless it takes longer than this after so many stretches.
+PATIENCE, SOLVED, HOPELESS, TRIED = 100.0, 1e9, 1e6, 10
 #: A rate above this, where the largest is of order 1, is not round-off.
 GROWS = 1e-8
 #: What no longer falls is left over from round-off if it is smaller than this part of what is allowed.
 NOTHING = 1e-3
+#: Whether what is left falls further is seen in this part of a stretch.
+CONFIRMED = 0.25
 
 
 class Response(Solver):
@@ -113,11 +119,11 @@ class Spectral(Response):
         )
         used = np.unique(rows.indices)
         pick = csr_matrix((np.ones(len(used)), (np.arange(len(used)), used)), shape=(len(used), L.shape[0]))
-        dense, keep = rows[:, used].toarray(), self._masks(mask, V)
-        tolerance = INTEGRATION * self.task.tolerance
+        dense, keep, start = rows[:, used].toarray(), self._masks(mask, V), V
+        tolerance, size = INTEGRATION * self.task.tolerance, float(np.abs(dense).sum(axis=1).max(initial=0))
         total = np.zeros((len(self._frequencies), len(dense)), dtype=complex)
         began, length, apart = 0.0, 1.0, 0.0
-        for _ in range(STRETCHES):
+        for stretch in range(STRETCHES):
             while True:  # until what is read is smooth in the panels
                 panels = Panels(length)
                 states, after = evolve_linear(
@@ -130,22 +136,73 @@ class Spectral(Response):
                     break
                 length /= 2
             total += panels.integrals(coefficients, self._frequencies, began)
-            V, began = after, began + panels.span
-            difference = np.abs(states[..., 0] - states[..., -1]) @ np.abs(dense).T
+            difference = np.abs(states[..., :1] - states[..., 1:]).max(axis=-1, initial=0) @ np.abs(dense).T
             apart += panels.span * float(difference.max(axis=1).mean())
-            # What is left, judged by all that may still be read, from the first panel to the last.
-            first, last = (
-                float((np.abs(states[part, :, 0]).max(axis=0) @ np.abs(dense).T).max(initial=0))
-                for part in (slice(NODES), slice(-NODES, None))
-            )
-            falls = math.log(first / last) if 0 < last < first else math.inf if last == 0 else 0.0
-            if panels.span * last <= tolerance * max(
-                falls, NOTHING
-            ):  # the integral of what falls exponentially
+            # What is left, judged by the whole state, of which any part may still come to be read.
+            first, last = (size * float(np.abs(state).max(initial=0)) for state in (V, after))
+            V, began, falls, span = after, began + panels.span, fallen(first, last), panels.span
+            if span * last <= tolerance * falls:  # the integral of what falls exponentially
+                # What has fallen may hide something slow.
+                span *= CONFIRMED
+                later = evolve_linear(
+                    L, V, np.array([span]), pick, 0.1 * tolerance, keep, None, self.task.progress
+                )[1]
+                falls = fallen(last, size * float(np.abs(later).max(initial=0)))
+            if span * last <= tolerance * max(falls, NOTHING):
                 return Outcome(total, apart, generator.size)
+            missing = math.log(span * last / (NOTHING * tolerance)) * span / max(falls, 1e-300)
+            if missing > PATIENCE * began:
+                if len(start) ** 2 * len(self._frequencies) <= SOLVED and len(start) <= DIRECT_AT_MOST:
+                    return self._solved(L, rows, start, keep)
+                if missing > HOPELESS and stretch >= TRIED:
+                    break
             if rough <= SMOOTH * tolerance:
                 length *= 1.5
         raise ConvergenceError("The correlation did not decay: the stationary state is reached too slowly.")
+
+    def _solved(self, L: csr_matrix, rows: csr_matrix, V: np.ndarray, keep: np.ndarray) -> Outcome:
+        """The integrals as solutions of (iω − L) x = V for one frequency after the other, however slow what decays."""
+        R, values, apart = rows.toarray(), [], 0.0
+        sets = [np.flatnonzero(kept) for kept in keep[:, ::2].T]
+        for number, frequency in enumerate(self._frequencies.tolist()):
+            if self.task.progress is not None:
+                self.task.progress(number / len(self._frequencies), "spectrum")
+            x = np.zeros((len(V), len(sets)), dtype=complex)
+            for column, index in enumerate(sets):
+                source = V[index, 2 * column] + 1j * V[index, 2 * column + 1]
+                x[index, column] = resolvent(
+                    L[index][:, index], source, frequency, R[:, index], self.task.tolerance
+                )
+            values.append(R @ x[:, 0])
+            change = np.abs(x[:, :1] - x[:, 1:]).max(axis=1, initial=0)
+            apart = max(apart, float((np.abs(R) @ change).max(initial=0)))
+        return Outcome(np.array(values), apart, len(V))
+
+
+def resolvent(
+    L: csr_matrix, source: np.ndarray, frequency: float, rows: np.ndarray, tolerance: float
+) -> np.ndarray:
+    """The x of no trace with (iω − L) x = source, or raise if round-off hides what the rows read of it."""
+    shifted = csr_matrix(1j * frequency * eye_array(len(source), format="csr") - L)
+    A, scale, row = bordered(shifted, np.eye(1, len(source))[0])
+    right = source * scale
+    right[row] = 0
+    try:
+        lu = factorise(A)
+    except ConvergenceError:
+        raise ConvergenceError("The correlation does not decay.") from None
+    x = lu.solve(right)
+    x = x + lu.solve(right - A @ x)
+    lost = EPSILON * (abs(A) @ np.abs(x) + np.abs(right))
+    weights = (np.abs(lu.solve(of_moment.astype(complex), "T")) for of_moment in rows)
+    if not max((float(weight @ lost) for weight in weights), default=0.0) <= tolerance:
+        raise ConvergenceError("The correlation decays so slowly that round-off hides its spectrum.")
+    return np.asarray(x)
+
+
+def fallen(first: float, last: float) -> float:
+    """By how many factors of e something became smaller, 0 if it did not."""
+    return math.log(first / last) if 0 < last < first else math.inf if last == 0 else 0.0
 
 
 class Panels:
