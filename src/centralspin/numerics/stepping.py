@@ -74,6 +74,8 @@ TO_POWERS = np.array(
 )
 #: The longest step that is tried, in units of the inverse rate; its powers up to the degree are numbers.
 LONGEST_TAYLOR = 1e6
+#: No step is shorter than this.
+SHORTEST = 1e-200
 #: What two units of time may make of one time, relative to it.
 UNSURE = 8 * EPSILON
 #: The part of the error allowed to a run that one step over a jump may make, and the shortest step, as a part of the
@@ -558,13 +560,13 @@ class DrivenStepper(TaylorStepper):
             if (error <= rate or error * length <= accident) and lost <= UNSEEN * accident:
                 break
             length /= 2
-            if length <= UNSURE * self.time:
+            if length <= max(UNSURE * self.time, SHORTEST):
                 raise RoundOffError(
                     f"A function of time jumps by so much at t = {self.time:g} that the round-off of the time matters; "
                     "name the time in `t_stops`."
                 )
-        if not length > 0:
-            raise RoundOffError(f"The time step at t = {self.time:g} fell below round-off.")
+        if not length > 0:  # nothing but the start is asked for
+            return 0.0
         self._unit = 1 / max(self._still + float(np.abs(values).max(axis=1) @ self._sizes), 1 / length)
         self._curves = curves * (self._unit / length) ** np.arange(CURVE + 1)
         return min(length, LONGEST_TAYLOR * self._unit)
