@@ -225,6 +225,8 @@ def converge(
     history: list[tuple[int, float]] = []
     failures = 0
     while True:
+        if outgrown(cut):
+            raise OutgrownError(f"The cut {cut} has more unknowns than another method.")
         needed = memory(cut)
         if needed > memory_budget and cut == begin > first and fixed is None and not history:
             cut, begin, before = first, first, ()
@@ -239,8 +241,6 @@ def converge(
                 f"The tolerance {tolerance:g} is not met within the memory budget of {memory_budget / 1e9:.3g} GB: "
                 f"the {'next' if history else 'first'} cut {cut} needs about {needed / 1e9:.3g} GB{miss}."
             )
-        if outgrown(cut):
-            raise OutgrownError(f"The cut {cut} has more unknowns than another method.")
         outer, inner = shape.sets(cut)
         complete = bool(inner.all())
         try:

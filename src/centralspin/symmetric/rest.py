@@ -1,4 +1,4 @@
-"""Stationary states, by both sets of occupations."""
+"""Stationary states, by all sets of occupations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .setup import Setup, rescaled, triangular
 from .site import NOTHING
 from .uncertainty import Uncertainty
 
-#: Relative accuracy of the difference between the two sets.
+#: Relative accuracy of the differences between the sets.
 DIFFERENCE = 0.1
 #: Of larger matrices the diagonal is looked at in place of the eigenvalues.
 LARGEST_DENSE_SITE = 100
