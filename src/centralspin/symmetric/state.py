@@ -113,7 +113,8 @@ class Held(Saved):
         """The central coordinates multiplied by a matrix."""
         vectors = np.einsum("ab,nbs->nas", product, self.vectors)
         before = np.eye(len(product)) if self.product is None else self.product
-        return replace(self, vectors=vectors, product=product @ before, better=[])
+        integration = self.integration * float(np.linalg.norm(product, 2))
+        return replace(self, vectors=vectors, product=product @ before, integration=integration, better=[])
 
 
 def _listed(counts: Sequence[float]) -> str:

@@ -27,6 +27,8 @@ from .site import Compiled, hermitian_parts
 CLEARLY = 2.0
 #: Operators of more sites than these are not looked at.
 MOST = 12
+#: Of more modes than these occupations by two quanta have no names, and nothing is looked at.
+MOST_MODES = 31
 
 
 class Uncertainty:
@@ -34,7 +36,8 @@ class Uncertainty:
 
     def __init__(self, compiled: Compiled, order: int | None) -> None:
         self._compiled, self._scaling = compiled, max(compiled.problem.scaling, 0.5)
-        self._operators = collective(compiled)[:MOST]
+        modes = sum(site.basis.size - 1 for site in compiled.sites)
+        self._operators = collective(compiled)[:MOST] if modes <= MOST_MODES else []
         s, operators = self._scaling, self._operators
         self._pairs = list(itertools.combinations(range(len(operators)), 2))
         moments = [Moment(site={c: B}, scaling=s) for c, B in operators]
