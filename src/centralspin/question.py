@@ -37,7 +37,7 @@ METHODS: dict[str, str] = {
 LARGEST_CUT, LARGEST_ORDER = 10_000, 12
 #: Where another exact method has a stationary state, "symmetric" leaves it to that if it needs more unknowns than
 #: these, or than a part of those of Dicke blocks, which fit the memory for so many sites at most.
-OUTGROWN, OUTGROWN_PART, LARGEST_BLOCKS = {"spin_boson": 8000, "dicke": 20_000}, 3, 99
+OUTGROWN, OUTGROWN_PART, LARGEST_BLOCKS = {"spin_boson": 8000, "dicke": 20_000}, 1.5, 99
 #: Up to so many unknowns there is nothing to gain.
 FEW = 6000
 
