@@ -66,12 +66,12 @@ def test_few_coherences_of_a_full_boson_are_kept() -> None:
     from centralspin.methods import spin_boson
 
     emergent, _ = spin_boson._of_paper(weak(0.02, math.inf))
-    resting = spin_boson.Resting(emergent, 1e-8)
+    resting = spin_boson._Resting(emergent, 1e-8)
     for cutoff in (24, 36, 54):
         rho = resting(cutoff)
     assert resting._band is not None and resting._band < 40
     whole = spin_boson._stationary(emergent, 54)
     assert abs((rho - whole).full()).max() < 1e-8
-    narrow = spin_boson.Resting(emergent, 1e-8)
+    narrow = spin_boson._Resting(emergent, 1e-8)
     narrow._band = 2
     assert abs((narrow(54) - whole).full()).max() < 1e-8, "a band that is too narrow is noticed"

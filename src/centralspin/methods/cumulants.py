@@ -122,7 +122,7 @@ class Closure:
         K = np.zeros_like(G)
         for d, (out, left, right, share) in enumerate(self._products, start=1):
             here = (self.degree == d).ravel()
-            rest = summed(out, share * K[left] * G[right], len(G))
+            rest = _summed(out, share * K[left] * G[right], len(G))
             if d <= self.order:
                 K[here] = G[here] - rest[here]
             else:
@@ -130,10 +130,10 @@ class Closure:
         return G.reshape(u.shape) * self._factorials
 
 
-def summed(places: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
+def _summed(places: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
     """Values added up at their places."""
     if np.iscomplexobj(values):
-        return summed(places, values.real, count) + 1j * summed(places, values.imag, count)
+        return _summed(places, values.real, count) + 1j * _summed(places, values.imag, count)
     return np.bincount(places, values, minlength=count)
 
 

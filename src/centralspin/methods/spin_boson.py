@@ -211,7 +211,7 @@ def stationary_density_matrix(
     emergent, _ = _of_paper(model)
     if cutoff is not None:
         return _stationary(emergent, cutoff)
-    resting = Resting(emergent, tolerance)
+    resting = _Resting(emergent, tolerance)
     return _grow(lambda K: [resting(K)], _states_differ, tolerance)[0][0]
 
 
@@ -234,7 +234,7 @@ def refuses(task: Task) -> ArgumentError | None:
 def run(task: Task) -> Reading:
     """Read moments off the Fock space; its cutoff grows until they agree within the tolerance."""
     emergent = EmergentModel.of(task.problem)
-    resting = Resting(emergent, task.tolerance)
+    resting = _Resting(emergent, task.tolerance)
 
     def values(cutoff: int) -> np.ndarray:
         tell(task.progress, cutoff / LARGEST_CUTOFF, f"{cutoff} Fock states")
@@ -277,7 +277,7 @@ def _evolve(emergent: EmergentModel, cutoff: int, times: np.ndarray, tolerance: 
     return list(qutip.mesolve(H, rho, grid, c_ops=jumps, options=options).states[len(grid) - len(times) :])
 
 
-class Resting:
+class _Resting:
     """Stationary density matrices at growing cutoffs, of which only the coherences that matter are kept.
 
     A weakly damped boson holds many quanta, but may have few coherences between distant Fock states.
