@@ -28,7 +28,7 @@ LOWEST = $$(sed -n -e '/^dependencies/,/^]/s/^ *"\([a-z]*\)>=\([0-9.]*\).*/\1==\
 	-e 's/^qutip = \["\(qutip\)>=\([0-9.]*\)"\]/\1==\2/p' pyproject.toml)
 define test_with
 $(3) -m venv $(1)
-$(1)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -e '.[qutip,test]' $(2)
+$(1)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -e '.[qutip,sweep,test]' $(2)
 $(1)/bin/python -m pip list --disable-pip-version-check | grep -iE '^(numpy|scipy|qutip) '
 $(1)/bin/python -m pytest -p no:cacheprovider
 endef

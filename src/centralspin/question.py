@@ -205,11 +205,23 @@ def answer(
         left = max(time_budget - task.progress.seconds, 0.0) if time_budget < math.inf else math.inf
         try:
             tried, by = prepare(question, times, tolerance, other, {}, left, t_stops)
-            reading = replace(by.run(tried), method=other)
+            reading = _within(replace(by.run(tried), method=other), tried)
             task, chosen = tried, by
         except (ArgumentError, ConvergenceError, MissingPackageError, TruncationError):
             reading = chosen.run(task)  # which says what it cannot do
-    return combined(question, task, chosen.ABOUT, reading), task, reading
+    return combined(question, task, chosen.ABOUT, _within(reading, task)), task, reading
+
+
+def _within(reading: Reading, task: Task) -> Reading:
+    """The reading, if its error meets the tolerance; with a given cut, or state to go on from, it may be larger."""
+    if not np.isfinite(reading.values).all():
+        raise ConvergenceError("What the method gives are not finite numbers.")
+    bound = "cut" not in task.options and task.start is None
+    if bound and reading.error is not None and not reading.error <= task.tolerance:
+        raise ConvergenceError(
+            f"The values may be off by {reading.error:.2g}, where a tolerance of {task.tolerance:g} is asked for."
+        )
+    return reading
 
 
 def another(question: Question) -> tuple[str, float]:

@@ -25,6 +25,13 @@ FLAGS = (
     "--no-first-run",
 )
 PATIENCE = 900  # seconds until a silent browser counts as dead
+#: Until a page has heard of its new width, has done what it does then, and is laid out.
+TAKEN_UP = """(async () => {
+  const frame = () => new Promise(resolve => { requestAnimationFrame(resolve); setTimeout(resolve, 1000); });
+  for (let tries = 0; tries < 50 && innerWidth !== %d; tries++) await frame();
+  await frame();
+  await frame();
+})()"""
 
 
 class Browser:
@@ -91,7 +98,7 @@ class Browser:
             self.events.append(self.receive())
 
     def resize(self, width: int, height: int = 900) -> None:
-        """Give the page another width."""
+        """Give the page another width, and wait until it has taken it up."""
         self(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -99,6 +106,7 @@ class Browser:
             deviceScaleFactor=1,
             mobile=False,
         )
+        self.evaluate(TAKEN_UP % width)  # on a busy machine the page hears of it later than who asked for it
 
     def reported(self, method: str) -> list[dict[str, Any]]:
         """Return the parameters of the events of a kind."""

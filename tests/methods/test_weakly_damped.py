@@ -6,7 +6,14 @@ import math
 import pytest
 from conftest import PAPER
 
-from centralspin import CentralSpinModel, MissingPackageError, TruncationError, question, steady_state
+from centralspin import (
+    CentralSpinModel,
+    ConvergenceError,
+    MissingPackageError,
+    TruncationError,
+    question,
+    steady_state,
+)
 
 NAMES = ("tau_z", "Q2", "Q4")
 
@@ -61,6 +68,23 @@ def test_blocks_know_the_same_state_at_any_damping(factor) -> None:
         assert abs(one[name] - other[name]) <= 2e-9
 
 
+def test_round_off_of_slow_sites_is_told() -> None:
+    """Rates of 1e-6 beside 1: of all the blocks at once it leaves 2e-8, block by block less, and never nothing."""
+    model = weak(1e-6, 2)
+    exact = steady_state(model, NAMES, tolerance=1e-10)
+    found = steady_state(model, NAMES, tolerance=2e-9, method="dicke")
+    for name in NAMES:
+        assert abs(found[name] - exact[name]) <= found.error <= 2e-9
+    for method in ("dicke", "full_space"):
+        with pytest.raises(ConvergenceError, match="off by"):
+            steady_state(model, NAMES, tolerance=1e-10, method=method)
+    slow = steady_state(weak(1e-7, 2), NAMES, tolerance=3e-8, method="dicke")
+    for name in NAMES:
+        assert (
+            abs(slow[name] - steady_state(weak(1e-7, 2), NAMES, tolerance=1e-9)[name]) <= slow.error <= 3e-8
+        )
+
+
 def test_few_coherences_of_a_full_boson_are_kept() -> None:
     """With 30 quanta a band of Fock space does: the state is that of all of it."""
     from centralspin.methods import spin_boson
@@ -70,7 +94,8 @@ def test_few_coherences_of_a_full_boson_are_kept() -> None:
     for cutoff in (24, 36, 54):
         rho = resting(cutoff)
     assert resting._band is not None and resting._band < 40
-    whole = spin_boson._stationary(emergent, 54)
+    whole, rounded = spin_boson._stationary(emergent, 54)
+    assert 0 < rounded < 1e-10
     assert abs((rho - whole).full()).max() < 1e-8
     narrow = spin_boson._Resting(emergent, 1e-8)
     narrow._band = 2

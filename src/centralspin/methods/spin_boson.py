@@ -210,7 +210,7 @@ def stationary_density_matrix(
     """The stationary density matrix of spin ⊗ boson; the parameters are those of `states`."""
     emergent, _ = _of_paper(model)
     if cutoff is not None:
-        return _stationary(emergent, cutoff)
+        return _stationary(emergent, cutoff)[0]
     resting = _Resting(emergent, tolerance)
     return _grow(lambda K: [resting(K)], _states_differ, tolerance)[0][0]
 
@@ -235,13 +235,17 @@ def run(task: Task) -> Reading:
     """Read moments off the Fock space; its cutoff grows until they agree within the tolerance."""
     emergent = EmergentModel.of(task.problem)
     resting = _Resting(emergent, task.tolerance)
+    rounded = 0.0
 
     def values(cutoff: int) -> np.ndarray:
+        nonlocal rounded
         tell(task.progress, cutoff / LARGEST_CUTOFF, f"{cutoff} Fock states")
         _, _, a = emergent.operators(cutoff)
         observables = [emergent.moment(moment, a) for moment in task.moments]
         if task.times is None:
             rho = resting(cutoff)
+            held = abs(rho.full())
+            rounded = resting.rounded * max(float((abs(O.full()) * held).sum()) for O in observables)
             return np.array([qutip.expect(O, rho) for O in observables])
         return np.array(
             [
@@ -252,7 +256,7 @@ def run(task: Task) -> Reading:
 
     found, cutoff, error = _grow(values, lambda a, b: float(np.abs(a - b).max()), task.tolerance)
     details = {"cutoff": cutoff, "truncation_error": error}
-    return Reading(real_where_hermitian(found, task.moments), error, details)
+    return Reading(real_where_hermitian(found, task.moments), error + rounded, details)
 
 
 def _of_paper(model: CentralSpinModel, central_state: Any = "up") -> tuple[EmergentModel, float]:
@@ -292,12 +296,14 @@ class _Resting:
     def __init__(self, emergent: EmergentModel, tolerance: float) -> None:
         self._emergent, self._small = emergent, max(NEGLIGIBLE * tolerance, 1e-14)
         self._band: int | None = None
+        #: How much of the last state, relative to it, may be round-off.
+        self.rounded = 0.0
 
     def __call__(self, cutoff: int) -> Any:
         """The state with so many Fock states."""
         while True:
             band = cutoff if self._band is None else min(cutoff, self._band)
-            rho = _stationary(self._emergent, cutoff, band)
+            rho, self.rounded = _stationary(self._emergent, cutoff, band)
             size, n = np.abs(rho.full()), np.arange(rho.shape[0]) % cutoff
             held = np.bincount(np.abs(n[:, None] - n).ravel(), size.ravel())
             if band < cutoff and held[band - 1 : band + 1].max() > self._small:
@@ -307,8 +313,8 @@ class _Resting:
             return rho
 
 
-def _stationary(emergent: EmergentModel, cutoff: int, band: int | None = None) -> Any:
-    """The stationary state, without coherences between Fock states further apart than the band."""
+def _stationary(emergent: EmergentModel, cutoff: int, band: int | None = None) -> tuple[Any, float]:
+    """The stationary state, without coherences between Fock states further apart than the band; its round-off."""
     H, jumps, a = emergent.operators(cutoff)
     L, d = qutip.liouvillian(H, jumps).to("CSR").data_as("csr_matrix"), H.shape[0]
     T, n = real_coordinates([d]), np.arange(d) % cutoff
@@ -316,9 +322,10 @@ def _stationary(emergent: EmergentModel, cutoff: int, band: int | None = None) -
     T = T[abs(T) @ far == 0]
     generator = csr_matrix((T @ L @ T.conj().T).real)
     generator.eliminate_zeros()
-    v, _ = null_vector(generator, (T @ np.eye(d).ravel()).real)
+    v, off = null_vector(generator, (T @ np.eye(d).ravel()).real)
     rho = (T.conj().T @ v).reshape(d, d, order="F")  # QuTiP stacks columns
-    return qutip.Qobj((rho + rho.conj().T) / 2, dims=a.dims)
+    rounded = off / (math.sqrt(len(v)) * float(np.linalg.norm(v)))
+    return qutip.Qobj((rho + rho.conj().T) / 2, dims=a.dims), rounded
 
 
 def _states_differ(one: Sequence[Any], other: Sequence[Any]) -> float:

@@ -28,6 +28,8 @@ SHIFT = {np.float32: 1e-5, np.float64: 1e-10}
 ALONE = 3
 #: Residuals below this, relative to the solution, are round-off.
 ROUND_OFF = 1e-13
+#: If this part of the solution is round-off nothing is known of it.
+HIDDEN = 1e-2
 
 
 def ladder_null_vector(
@@ -63,8 +65,10 @@ def ladder_null_vector(
         If none is found, or round-off leaves a larger error than asked for.
     """
     ladder = Ladder(L, trace, offsets, told)
-    v, error = ladder.solve(ladder.whole, accuracy, csr_matrix(readout))
+    rows = csr_matrix(readout)
+    v, error = ladder.solve(ladder.whole, accuracy, rows)
     v = v / (trace @ v)
+    error += ladder.rounded * float(np.max(abs(rows) @ abs(v), initial=0.0))
     if not error <= accuracy:
         raise ConvergenceError(
             f"The stationary state is off by about {error:.2g}, where {accuracy:.2g} is asked for."
@@ -100,17 +104,21 @@ class Ladder:
         self._spread = csr_matrix(block_diag([csc_matrix(u[:, None]) for u in alone]))
         self._gather = csr_matrix(block_diag([csr_matrix(trace[part][None]) for part in self._parts]))
         flow = (self._gather @ L @ self._spread).toarray()
+        rates = np.sort(abs(np.linalg.eigvals(flow)))
+        #: How far off the solution is, relative to its size, because of round-off in L where blocks exchange little.
+        self.rounded = 0.0
+        if len(rates) > 1:
+            self.rounded = float(np.finfo(float).eps * abs(L).max() / max(rates[1], np.finfo(float).tiny))
+        if not self.rounded < HIDDEN:
+            raise NotUniqueError(
+                "The stationary state is not unique, or is reached too slowly to tell: some blocks exchange nothing."
+            )
         flow[0] = 1.0  # it conserves the trace
         self._flow = flow
         self.whole = self._spread @ self._between(np.eye(1, len(flow))[0])
 
     def _between(self, of_blocks: np.ndarray) -> np.ndarray:
-        try:
-            return np.linalg.solve(self._flow, of_blocks)
-        except np.linalg.LinAlgError:
-            raise NotUniqueError(
-                "The stationary state is not unique: some blocks exchange nothing."
-            ) from None
+        return np.linalg.solve(self._flow, of_blocks)
 
     def _inverse(self, i: int, x: np.ndarray) -> np.ndarray:
         return np.asarray(self._blocks[i].solve(x.astype(self._kind)), dtype=float)

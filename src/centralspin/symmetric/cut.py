@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import TruncationError
+from ..errors import ConvergenceError, TruncationError
 from ..numerics.stationary import NotUniqueError
 from ..numerics.stepping import RoundOffError
 from .sectors import Frame
@@ -258,6 +258,8 @@ def converge(
                 raise
             cut = cut * 2 if not history else math.ceil(cut * GROWTH[1])
             continue
+        if not np.isfinite(outcome.values).all():
+            raise ConvergenceError(f"What the cut {cut} gives are not finite numbers.")
         difference = outcome.difference if math.isfinite(outcome.difference) else math.inf
         error = difference * lag(history, cut, difference)
         if before and not history:  # as if errors fell half as quickly as they did nearby

@@ -224,8 +224,12 @@ class Panels:
 
     def integrals(self, coefficients: np.ndarray, frequencies: np.ndarray, began: float) -> np.ndarray:
         r"""The integral of :math:`e^{-iωτ}` times the polynomials, shape (frequencies, …), τ counted from `began`."""
-        q, order = 0.5 * self.length * frequencies, np.arange(NODES)
-        bessel = self.length * (-1j) ** order * spherical_jn(order, q[:, None])  # (frequencies, polynomials)
+        q, order = 0.5 * self.length * frequencies[:, None], np.arange(NODES)
+        # SciPy knew no negative arguments before 1.15: j_l(−q) = (−1)^l j_l(q).
+        signs = np.where(q < 0, -1.0, 1.0) ** order
+        bessel = (
+            self.length * (-1j) ** order * signs * spherical_jn(order, np.abs(q))
+        )  # (frequencies, polynomials)
         phases = np.exp(-1j * np.multiply.outer(frequencies, began + self._middles))
         return np.einsum("fp,fl,plm->fm", phases, bessel, coefficients, optimize=True)
 
