@@ -127,7 +127,9 @@ def test_what_is_slow_in_one_problem_only_is_seen(tolerance: float) -> None:
     with starting_from(Neighbours()):
         for rate, up in slow:
             model = pair(0.0, 5, (rate * (1 - up), rate * up))
-            right = steady_state(model, DARK, method="dicke", tolerance=1e-6)["singlet"]
+            right = steady_state(model, DARK, method="dicke", tolerance=1e-2)[
+                "singlet"
+            ]  # better than it dares say
             try:
                 found = steady_state(model, DARK, tolerance=tolerance)["singlet"]
             except ConvergenceError:  # round-off hides as much as is asked for

@@ -363,11 +363,9 @@ def evolve_linear(
         start, size = stepper.time, max(scale, float(np.abs(stepper.V).max(initial=0)))
         floor = 4 * EPSILON * size  # an error per step that cannot be improved on
         stepper.advance(span - start, rate, floor, used)
-        if (lost := lost + EPSILON * size) > LOST * tolerance * scale and strict:
-            raise RoundOffError(
-                f"The state grows to {size:.2g}, and round-off in it hides what is asked for: a tolerance of about "
-                f"{lost * span / stepper.time / scale:.1g} is within reach."
-            )
+        lost += EPSILON * size
+        if strict:
+            _judge(size, lost, tolerance * scale, stepper.time, span)
         if (end := stepper.time) >= span * (1 - 1e-15):
             end = stepper.time = span
         last = done + int(np.searchsorted(times[done:], end, side="right"))
@@ -384,6 +382,15 @@ def evolve_linear(
             stepper.V, done = rest, len(times)
     shape = (len(times), readout.shape[0], *V.shape[1:])
     return values.reshape(shape), stepper.V.T.reshape(V.shape)
+
+
+def _judge(size: float, lost: float, allowed: float, time: float, span: float) -> None:
+    """Refuse a state that has grown so much that the round-off so far exceeds what is allowed over all of the time."""
+    if lost > LOST * allowed:
+        raise RoundOffError(
+            f"The state grows to {size:.2g}, and round-off in it hides what is asked for: it may be off by about "
+            f"{lost * span / time / allowed:.1g} times the tolerance."
+        )
 
 
 class TaylorStepper:
@@ -608,6 +615,7 @@ def evolve_driven(
     mask: np.ndarray | None = None,
     t_stops: Sequence[float] = (),
     progress: Any = None,
+    strict: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return readout @ V(t) of V̇ = (L + Σ_i f_i(t) L_i) V at the given times, and V at the last of them.
 
@@ -617,7 +625,7 @@ def evolve_driven(
         The functions of time and their matrices.
     t_stops : sequence of float
         Times at which a step ends.
-    L, V, times, readout, tolerance, mask, progress
+    L, V, times, readout, tolerance, mask, progress, strict
         As for `evolve_linear`.
 
     Returns
@@ -635,10 +643,10 @@ def evolve_driven(
     )
     scale = max(1.0, float(np.abs(columns).max(initial=0)))
     rate = RUN_SHARE * tolerance * scale / max(span, 1e-300)
-    floor = 4 * EPSILON * scale  # an error per step that cannot be improved on
-    done, length = 0, span
+    lost, done, length = 0.0, 0, span
     while done < len(times):
-        start = stepper.time
+        start, size = stepper.time, max(scale, float(np.abs(stepper.V).max(initial=0)))
+        floor = 4 * EPSILON * size  # an error per step that cannot be improved on
         stop = float(stops[min(int(np.searchsorted(stops, start, side="right")), len(stops) - 1)])
         fitted = stepper.fit(min(length, stop - start), rate, max(ACCIDENT * rate * span, floor), stops)
         stepper.expand_over(fitted, max(rate * fitted, floor) / 4)
@@ -654,6 +662,9 @@ def evolve_driven(
         if taken < min(length, stop - start):
             length = taken
         stepper.time, length = end, max(GROWTH * length, GRAIN * span)
+        lost += EPSILON * size
+        if strict:
+            _judge(size, lost, tolerance * scale, end, span)
         if progress is not None:
             progress(end / max(span, 1e-300), "evolution in time")
     return values.reshape(shape), stepper.V.T.reshape(V.shape)

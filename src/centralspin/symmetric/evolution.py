@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,18 +11,26 @@ from scipy.sparse import csr_matrix, eye_array
 from scipy.sparse.csgraph import connected_components
 
 from ..errors import ConvergenceError
-from ..numerics.stepping import EPSILON, evolve_driven, evolve_linear, integrate
+from ..numerics.stepping import EPSILON, RoundOffError, evolve_driven, evolve_linear, integrate
 from .cut import Outcome
-from .settling import Settling
+from .settling import Settling, columns
 from .setup import INTEGRATION, Setup, rescaled, triangular
 from .site import NOTHING, Equation, Relaxation
 
 #: Reference states that relax with more exponentials than these are followed by a general method.
 MOST_EXPONENTIALS = 3
+#: Scales of unknowns from which on round-off may come to be read, so that a set that leaves nothing out, and has no
+#: others to be compared with, is followed twice.
+FAR = 1e4
 
 
 class Evolution(Setup):
     """A task with times."""
+
+    @property
+    def _strict(self) -> bool:
+        """Whether what round-off hides is refused: a given cut is used whatever the error."""
+        return len(self.orders) == 1 and "cut" not in self.task.options
 
     def _steady(self, outer: np.ndarray, inner: np.ndarray) -> Outcome:
         """Evolve with a generator that does not change in time."""
@@ -44,21 +53,33 @@ class Evolution(Setup):
         used = np.unique(rows.indices)
         keep = self._masks(mask, start) & self._reached(L, start)[:, None]
         settling = Settling(L, rows, generator, keep, times, tolerance / INTEGRATION)
-        strict = len(self.orders) == 1 and "cut" not in task.options  # a given cut is used whatever the error
+        alone = columns(mask) == 1 and sizes.max() > FAR
+        if alone:  # beside itself, to see round-off
+            start, keep = np.hstack([start, start]), np.hstack([keep, keep])
+        marks = self._marks(2 if alone else columns(mask), start)
         states, V = evolve_linear(
-            L, start / sizes[:, None], times, eye_array(len(start), format="csr")[used], tolerance,
-            keep, settling if len(self.orders) == 1 else None, task.progress, strict=strict,
+            L, start * marks / sizes[:, None], times, eye_array(len(start), format="csr")[used], tolerance,
+            keep, settling if len(self.orders) == 1 else None, task.progress, strict=self._strict,
         )  # fmt: skip
-        V = V * sizes[:, None]
+        states, V = states / marks, V * sizes[:, None] / marks
+        off = 0.0
+        if alone:
+            (states, other), (V, _) = np.split(states, 2, axis=-1), np.split(V, 2, axis=-1)
+            apart = np.abs(states - other).max(axis=-1, initial=0)
+            off = float((apart @ abs(rows[:, used]).T).max(initial=0))
+            if self._strict and not off <= INTEGRATION * task.tolerance:
+                raise RoundOffError(
+                    f"Round-off in large coefficients hides what is asked for: it is off by about {off:.2g}."
+                )
         self._keep(generator, V[:, 0])
         if len(self.orders) > 1 and EPSILON * (size := float(np.abs(V).max())) > task.tolerance:
             raise ConvergenceError(
                 f"The coefficients are made of numbers up to {size:.2g}, whose round-off may exceed the tolerance "
                 f"{task.tolerance:g}: nothing damps what they add up. A tolerance of {2 * EPSILON * size:.1g} will do."
             )
-        return self._outcome(
-            states, rows[:, used].toarray(), generator.size, (generator, V, mask, references)
-        )
+        end = generator, V, mask, references
+        outcome = self._outcome(states, rows[:, used].toarray(), generator.size, end)
+        return outcome if self._strict else replace(outcome, difference=max(outcome.difference, off))
 
     def _reached(self, L: csr_matrix, start: np.ndarray) -> np.ndarray:
         """Which unknowns can ever differ from 0.
@@ -79,17 +100,19 @@ class Evolution(Setup):
         assert task.times is not None
         generator, mask = self._prepared(outer, inner)
         start = self.start(generator, mask)
+        marks = self._marks(columns(mask), start)
         (_, constant), *moving = generator.driven(self.references)
         rows = triangular(generator.rows(self.readout, self.references))
         used = np.unique(rows.indices)
         states, V = evolve_driven(
-            triangular(constant), [(f, triangular(L)) for f, L in moving], start, task.times,
+            triangular(constant), [(f, triangular(L)) for f, L in moving], start * marks, task.times,
             eye_array(len(start), format="csr")[used], INTEGRATION * task.tolerance, self._masks(mask, start),
-            task.options.get("t_stops", ()), task.progress,
+            task.options.get("t_stops", ()), task.progress, self._strict,
         )  # fmt: skip
         return self._outcome(
-            states, rows[:, used].toarray(), generator.size, (generator, V, mask, self.references)
-        )
+            states / marks, rows[:, used].toarray(), generator.size,
+            (generator, V / marks, mask, self.references),
+        )  # fmt: skip
 
     def _relaxation(self) -> list[Any] | None:
         """How the reference states move, where that is a sum of exponentials and nothing else changes in time."""
@@ -106,6 +129,7 @@ class Evolution(Setup):
         motion: Any = self._relaxation()
         generator, mask = self._prepared(outer, inner)
         start, rest = self.start(generator, mask), self.rest()
+        marks = self._marks(columns(mask), start)
         (_, constant), *moving = generator.around(
             [base for base, _ in motion], [[b for _, b in parts] for _, parts in motion]
         )
@@ -129,10 +153,14 @@ class Evolution(Setup):
         if moving:
             parts = [(f, triangular(of_f)) for f, (_, of_f) in zip(curves, moving, strict=True)]
             states, V = evolve_driven(
-                L, parts, start, when, pick, tolerance, keep, task.options.get("t_stops", ()), task.progress
-            )
+                L, parts, start * marks, when, pick, tolerance, keep, task.options.get("t_stops", ()),
+                task.progress, self._strict,
+            )  # fmt: skip
         else:  # what moves is not seen
-            states, V = evolve_linear(L, start, when, pick, tolerance, keep, None, task.progress)
+            states, V = evolve_linear(
+                L, start * marks, when, pick, tolerance, keep, None, task.progress, self._strict
+            )
+        states, V = states / marks, V / marks
         outcomes = []
         for i in range(len(early)):
             rows = of_time[0 if fixed else i][:, used].toarray()
@@ -146,7 +174,7 @@ class Evolution(Setup):
         generator, mask = self._prepared(outer, inner)
         n = generator.size * len(self.orders)
         start, rest = self.start(generator, mask), self.rest()
-        keep = self._masks(mask, start)
+        keep, marks = self._masks(mask, start), self._marks(columns(mask), start)
         c = keep.shape[1]
         ends = np.cumsum([c * n, *(len(r) for r in self.references)])[:-1]
 
@@ -163,18 +191,21 @@ class Evolution(Setup):
         early, late = task.times[task.times <= rest], task.times[task.times > rest]
         factors = task.problem.functions
         states = integrate(
-            derivative, np.concatenate([start.ravel(), *self.references]), np.r_[early, rest] if len(late) else early,
-            task.tolerance, timed=bool(factors), factors=factors, t_stops=task.options.get("t_stops", ()),
-            progress=task.progress,
+            derivative, np.concatenate([(start * marks).ravel(), *self.references]),
+            np.r_[early, rest] if len(late) else early, task.tolerance, timed=bool(factors), factors=factors,
+            t_stops=task.options.get("t_stops", ()), progress=task.progress,
         )  # fmt: skip
         outcomes = []
         for y in states[: len(early)]:
             state, *references = np.split(y, ends)
             rows = triangular(generator.rows(self.readout, references))
             used = np.unique(rows.indices)
-            outcomes.append(self._outcome(state.reshape(n, c)[used], rows[:, used].toarray(), generator.size))
+            state = (state.reshape(n, c) / marks)[used]
+            outcomes.append(self._outcome(state, rows[:, used].toarray(), generator.size))
         state, *references = np.split(states[-1], ends)
-        return self._continued(outcomes, generator, mask, state.reshape(n, c), references, late - rest)
+        return self._continued(
+            outcomes, generator, mask, state.reshape(n, c) / marks, references, late - rest
+        )
 
     def _continued(
         self, outcomes: list[Outcome], generator: Any, mask: np.ndarray, V: np.ndarray, references: list[np.ndarray],

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import bmat, csr_matrix
 
-from ..errors import ArgumentError
+from ..errors import ArgumentError, ConvergenceError
 from ..problem.general import Task
 from ..problem.moments import Moment
 from . import dark_modes, jumps
@@ -34,6 +34,10 @@ INTEGRATION = 0.1
 #: unknowns equally large make the generator less normal; and never larger than this. It has so many values per factor
 #: of two, so that problems nearby have the same.
 ALONE, SCALED, LARGEST_SCALE, STEPS = 4, 0.6, 4.0, 2
+#: The logarithm of the largest unknown with which something can still be told from round-off.
+LARGEST_SIZE = 150.0
+#: What the columns of the three sets are multiplied by while they evolve. By powers of two round-off would be the same.
+MARKS = (1.0, 0.7, 0.9)
 
 
 class Setup:
@@ -209,6 +213,10 @@ class Setup:
         sets = masks(mask)
         return np.repeat(sets, start.shape[1] // sets.shape[1], axis=1)
 
+    def _marks(self, sets: int, start: np.ndarray) -> np.ndarray:
+        """What every column of `start` is multiplied by: then round-off differs from set to set, and shows."""
+        return np.repeat(MARKS[:sets], start.shape[1] // sets)
+
     def _sizes(self, generator: Any) -> np.ndarray:
         r"""How large the unknowns are expected to be: :math:`\prod_i α_i^{n_i}`, with α_i from the cut before.
 
@@ -217,7 +225,13 @@ class Setup:
         """
         if self._scales is None:
             return np.ones(generator.size * len(self.orders))
-        sizes = np.exp(generator.space.occupations @ np.log(self._scales))
+        logarithms = generator.space.occupations @ np.log(self._scales)
+        if (most := float(logarithms.max(initial=0))) > LARGEST_SIZE:
+            raise ConvergenceError(
+                f"The state holds so many quanta that its coefficients reach 1e{most / math.log(10):.0f}, and "
+                "round-off hides what is asked for."
+            )
+        sizes = np.exp(logarithms)
         return np.tile(sizes[generator.unknowns.bath], len(self.orders))
 
     def _scaled_rows(self, rows: csr_matrix, sizes: np.ndarray) -> tuple[csr_matrix, float]:
