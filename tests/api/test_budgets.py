@@ -22,6 +22,11 @@ def test_no_budget_is_too_small_to_be_asked_for():
             evolve(PAPER, [0.0, 1.0], **{name: -1e-9})
 
 
+def test_the_whole_space_looks_at_its_budget_between_output_times():
+    with pytest.raises(BudgetError, match=r"the master equation is \d\d? % done"):
+        evolve(PAPER.replace(N=2), [0, 3e4], ("tau_z",), method="full_space", time_budget=0.2)
+
+
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that stands still until it is moved."""

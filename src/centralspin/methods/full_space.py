@@ -37,6 +37,8 @@ OPTIONS: frozenset[str] = frozenset({"t_stops"})
 
 #: Entries of the largest density matrix: a central spin and six others.
 LARGEST_SIZE = 4**7
+#: The integration is followed in pieces of so many inverse norms of the generator, a few steps each.
+PIECE = 10.0
 
 
 class FullSpace:
@@ -186,16 +188,22 @@ def _evolve(space: FullSpace, task: Task) -> list[Any]:
     accuracy = max(task.tolerance * 1e-3, 1e-13)
     options = {"atol": accuracy, "rtol": accuracy, "method": "vern9", "progress_bar": "", "nsteps": 1_000_000}
     last = float(times[-1])
-    solver = qutip.MESolver(space.liouvillian(), options=options)
+    L = space.liouvillian()
+    solver = qutip.MESolver(L, options=options)
     solver.start(rho, 0.0)
     states = [rho] if times[0] == 0 else []
+    # The state at the end of a piece is interpolated: the solver's own steps do not know of it.
+    piece = PIECE / max(float(abs(sparse(L)).sum(axis=0).max()), 1e-300)
+    now = 0.0
     for time in times[times > 0].tolist():
-        try:
-            rho = solver.step(time)
-        except qutip.solver.integrator.IntegratorException as error:
-            raise ConvergenceError(f"The integration in time stopped: {error}") from None
+        while now < time:
+            now = min(now + piece, time)
+            try:
+                rho = solver.step(now)
+            except qutip.solver.integrator.IntegratorException as error:
+                raise ConvergenceError(f"The integration in time stopped: {error}") from None
+            tell(task.progress, now / last, "the master equation")
         states.append(rho)
-        tell(task.progress, time / last, "the master equation")
     return states
 
 
