@@ -43,7 +43,7 @@ class Evolution(Setup):
         rows, tolerance = self._scaled_rows(triangular(generator.rows(self.readout, references)), sizes)
         used = np.unique(rows.indices)
         keep = self._masks(mask, start) & self._reached(L, start)[:, None]
-        settling = Settling(L, rows, generator, keep, times, tolerance / INTEGRATION)
+        settling = Settling(L, rows, generator, keep, times, tolerance / INTEGRATION, task.progress)
         strict = len(self.orders) == 1 and "cut" not in task.options  # a given cut is used whatever the error
         states, V = evolve_linear(
             L, start / sizes[:, None], times, eye_array(len(start), format="csr")[used], tolerance,
