@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,9 @@ OPTIONS: frozenset[str] = frozenset({"t_stops"})
 LARGEST_SIZE = 4**7
 #: The integration is followed in pieces of so many inverse norms of the generator, a few steps each.
 PIECE = 10.0
+#: A matrix with an entry larger than 1 by this is no density matrix, and is found again with a tolerance so many times
+#: as large. No run has one below this.
+NO_STATE, OTHER_STEPS, LEAST = 1e-6, 10.0, 1e-10
 
 
 class FullSpace:
@@ -160,17 +164,24 @@ def run(task: Task) -> Reading:
     """Read moments off the full density matrix."""
     space = FullSpace(task.problem)
     observables = [space.moment(moment) for moment in task.moments]
-    error = task.tolerance
+
+    def read(states: Sequence[Any]) -> np.ndarray:
+        return np.array([[complex((O * rho).tr()) for O in observables] for rho in states])
+
     if task.times is None:
         rho, error = _stationary(space.liouvillian(), space.dimensions)
-        states = [rho]
+        values = read([rho])[0]
         error *= max((float(O.norm("fro")) for O in observables), default=0.0)
     else:
-        states = (_evolve if task.problem.constant else _driven)(space, task)
-    values = np.array([[complex((O * rho).tr()) for O in observables] for rho in states])
+        follow, error = _evolve if task.problem.constant else _driven, task.tolerance
+        values = read(states := follow(space, task))
+        if max(float(np.abs(rho.full()).max()) for rho in states) > 1 + NO_STATE:
+            # Nothing bounds what negative rates make of an error, round-off included: other steps show it.
+            other = replace(task, tolerance=OTHER_STEPS * max(task.tolerance, LEAST))
+            error = max(error, float(np.abs(values - read(follow(space, other))).max(initial=0)))
     values = real_where_hermitian(values, task.moments)
     details = {"unknowns": math.prod(space.dimensions) ** 2}
-    return Reading(values[0] if task.times is None else values, error, details)
+    return Reading(values, error, details)
 
 
 def _stationary(L: Any, dimensions: Sequence[int]) -> tuple[Any, float]:
@@ -185,7 +196,7 @@ def _evolve(space: FullSpace, task: Task) -> list[Any]:
     """The density matrices at the times of a task."""
     times, rho = task.times, space.initial()
     assert times is not None
-    accuracy = max(task.tolerance * 1e-3, 1e-13)
+    accuracy = max(task.tolerance, LEAST) * 1e-3
     options = {"atol": accuracy, "rtol": accuracy, "method": "vern9", "progress_bar": "", "nsteps": 1_000_000}
     last = float(times[-1])
     L = space.liouvillian()
