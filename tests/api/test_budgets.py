@@ -28,6 +28,13 @@ def test_the_whole_space_looks_at_its_budget_between_output_times():
         evolve(PAPER.replace(N=2), [0, 3e4], ("tau_z",), method="full_space", time_budget=0.2)
 
 
+def test_the_whole_space_refuses_a_stationary_state_that_takes_too_long():
+    started = time.monotonic()
+    with pytest.raises(BudgetError, match="the stationary state would take about"):
+        steady_state(PAPER.replace(N=5), ("tau_z",), method="full_space", time_budget=0.5)
+    assert time.monotonic() - started < 5
+
+
 def test_what_may_settle_is_not_refused_for_the_steps_that_are_left():
     late = evolve(PAPER.replace(N=10), [0, 1e9], ("tau_z",), time_budget=60.0)["tau_z"][-1]
     assert late == pytest.approx(steady_state(PAPER.replace(N=10), ("tau_z",))["tau_z"], abs=1e-8)

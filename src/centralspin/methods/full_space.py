@@ -6,6 +6,7 @@ time, interactions. The density matrix has :math:`d_c^2 \prod_c d_c^{2N_c}` entr
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -40,6 +41,8 @@ OPTIONS: frozenset[str] = frozenset({"t_stops"})
 LARGEST_SIZE = 4**7
 #: The integration is followed in pieces of so many inverse norms of the generator, a few steps each.
 PIECE = 10.0
+#: From so many unknowns on it is found out how long a stationary state takes, before it is sought.
+LARGE = 4000
 #: A matrix with an entry larger than 1 by this is no density matrix, and is found again with a tolerance so many times
 #: as large. No run has one below this.
 NO_STATE, OTHER_STEPS, LEAST = 1e-6, 10.0, 1e-10
@@ -169,6 +172,7 @@ def run(task: Task) -> Reading:
         return np.array([[complex((O * rho).tr()) for O in observables] for rho in states])
 
     if task.times is None:
+        _expect(task.problem, task.progress)
         rho, error = _stationary(space.liouvillian(), space.dimensions)
         values = read([rho])[0]
         error *= max((float(O.norm("fro")) for O in observables), default=0.0)
@@ -182,6 +186,22 @@ def run(task: Task) -> Reading:
     values = real_where_hermitian(values, task.moments)
     details = {"unknowns": math.prod(space.dimensions) ** 2}
     return Reading(values, error, details)
+
+
+def _expect(problem: Problem, progress: Any) -> None:
+    """Refuse what will take too long, from how long one site less takes: a factorisation cannot be stopped."""
+    crowd = max(range(len(problem.classes)), key=lambda c: problem.classes[c].count)
+    site = problem.classes[crowd]
+    if progress is None or site.count < 2 or math.prod(FullSpace(problem).dimensions) ** 2 < LARGE:
+        return
+    fewer = replace(site, count=site.count - 1)
+    smaller = replace(problem, classes=(*problem.classes[:crowd], fewer, *problem.classes[crowd + 1 :]))
+    _expect(smaller, progress)
+    began, space = progress.seconds, FullSpace(smaller)
+    with contextlib.suppress(ConvergenceError):  # only its time matters
+        _stationary(space.liouvillian(), space.dimensions)
+    # Work grows at least as the square of the unknowns.
+    progress.expect(progress.seconds - began, site.dimension**4, "the stationary state")
 
 
 def _stationary(L: Any, dimensions: Sequence[int]) -> tuple[Any, float]:
