@@ -209,7 +209,9 @@ def answer(
             task, chosen = tried, by
         except (ArgumentError, ConvergenceError, MissingPackageError, TruncationError):
             reading = chosen.run(task)  # which says what it cannot do
-    return combined(question, task, chosen.ABOUT, _within(reading, task)), task, reading
+    # The round-off of large values is told, and no reason to refuse them.
+    values, lost = combined(question, task, chosen.ABOUT, reading := _within(reading, task))
+    return values, task, reading if reading.error is None else replace(reading, error=reading.error + lost)
 
 
 def _within(reading: Reading, task: Task) -> Reading:
@@ -255,8 +257,8 @@ def check_options(known: frozenset[str], method: str, options: Mapping[str, Any]
     return checked
 
 
-def combined(question: Question, task: Task, about: str, reading: Reading) -> dict[str, Any]:
-    """What was asked for, from what the method read."""
+def combined(question: Question, task: Task, about: str, reading: Reading) -> tuple[dict[str, Any], float]:
+    """What was asked for, from what the method read, and the round-off that this adds."""
     arithmetic = Arithmetic(
         task.moments,
         reading.values[None],
@@ -268,7 +270,8 @@ def combined(question: Question, task: Task, about: str, reading: Reading) -> di
         reading.details["warning"] = (
             f"the highest level of an oscillator in the central system holds up to {full:.2g}: give it more levels"
         )
-    return {name: value[0] for name, value in question.combine(arithmetic).items()}
+    values = {name: value[0] for name, value in question.combine(arithmetic).items()}
+    return values, arithmetic.round_off
 
 
 def at_infinity(model: Any) -> Any:

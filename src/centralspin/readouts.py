@@ -57,7 +57,8 @@ def reduced_state(state: State, sites: int = 1, *, site_class: int = 0, central:
     N = held.counts[index]
     if count > N:
         raise ArgumentError("sites", f"be at most the {N:g} of the class", str(count))
-    share = held.task.problem.classes[index].share
+    # A mean over the class is one over all sites of 1/share times as much: the accuracy is that of what is returned.
+    scale = 1 / held.task.problem.classes[index].share
     inner = OperatorBasis(math.isqrt(len(held.references[index]) + 1))
     factors = [OperatorBasis(math.isqrt(held.vectors.shape[1])).elements if central else np.eye(1)[None]]
 
@@ -66,7 +67,7 @@ def reduced_state(state: State, sites: int = 1, *, site_class: int = 0, central:
         return (
             Moment(**given)
             if B is None
-            else Moment(**given, site=B, site_class=index, scaling=1.0, about="zero")
+            else Moment(**given, site=scale * B, site_class=index, scaling=1.0, about="zero")
         )
 
     # Hermitian operators that span all of the site's; d_s times their duals.
@@ -92,14 +93,14 @@ def reduced_state(state: State, sites: int = 1, *, site_class: int = 0, central:
         if count == 0:
             values[place] = found[f"{a}"]
         elif count == 1:
-            values[place] = found[f"{a},{rest[0]}"] / share
+            values[place] = found[f"{a},{rest[0]}"]
         else:
             i, j = sorted(rest)
             both = found[f"{a},{i},{j}+"] - (found[f"{a},{i},{j}-"] if i != j else 0.0)
             own = found[f"{a},{i},{j}*"]
-            pair = both / 4 / share**2  # of Σ_kl, over N_c²
+            pair = both / 4  # of Σ_kl, over N_c²
             if math.inf > N:
-                pair = (pair * N - own / share) / (N - 1)
+                pair = (pair * N - own) / (N - 1)
             values[place] = pair
     bases = [inner.dimension * e] * count
     if central:
@@ -179,16 +180,16 @@ def total_spin(state: State, *, site_class: int = 0) -> TotalSpin:
     share = held.task.problem.classes[index].share
     axes, asked = range(3), {}
     for i in axes:
-        asked[f"{i}"] = Moment(site=PAULI[i] / 2, site_class=index, scaling=1.0, about="zero")
+        asked[f"{i}"] = Moment(site=PAULI[i] / 2 / share, site_class=index, scaling=1.0, about="zero")
     for i, j in itertools.combinations_with_replacement(axes, 2):
         for sign in (1, -1) if i != j else (1,):
-            B = (PAULI[i] + sign * PAULI[j]) / 2
+            B = (PAULI[i] + sign * PAULI[j]) / 2 / math.sqrt(share)
             asked[f"{i},{j},{sign}"] = Moment(site=B, site_class=index, power=2, about="mean")
     found = state.expect(asked)
     covariance = np.zeros((3, 3))
     for i, j in itertools.product(axes, axes):
         a, b = sorted((i, j))
-        covariance[i, j] = (found[f"{a},{b},1"] - (found[f"{a},{b},-1"] if a != b else 0.0)) / 4 / share
-    mean = np.array([found[f"{i}"] for i in axes]) / share
-    error = max(found.error or 0.0, found.tolerance or 0.0) / share
+        covariance[i, j] = (found[f"{a},{b},1"] - (found[f"{a},{b},-1"] if a != b else 0.0)) / 4
+    mean = np.array([found[f"{i}"] for i in axes])
+    error = max(found.error or 0.0, found.tolerance or 0.0)
     return TotalSpin(held.counts[index], mean, covariance, error)

@@ -15,6 +15,7 @@ import math
 import os
 import pickle
 import socket
+import sys
 import threading
 import time
 import uuid
@@ -23,7 +24,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, current_process, get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,8 @@ def sweep(
     >>> slowest["gap"].sel(g0=4.0).item()
     1.05222
     """
+    if executor is None and getattr(current_process(), "_inheriting", False):
+        sys.exit(1)  # a worker that reads a script without the guard: the sweep that started it says so, once
     grid = _grid(axes)
     if options.get("method", "symmetric") not in METHODS:
         raise ArgumentError("method", f"be among {', '.join(METHODS)}", short(options["method"]))
@@ -562,11 +565,6 @@ def _spread(executor: Any, payload: bytes, table: _Table, bar: Progress) -> None
                 workers.add(batch.worker)
                 new = batch.seconds / len(batch.answers)
                 mean = new if math.isnan(mean) else 0.7 * mean + 0.3 * new
-    except BrokenProcessPool:
-        raise RuntimeError(
-            'The processes of the sweep have ended: a script must call `sweep` below `if __name__ == "__main__":`, and '
-            "memory must suffice for one point in each process."
-        ) from None
     finally:
         for future in waiting:
             future.cancel()
@@ -575,15 +573,25 @@ def _spread(executor: Any, payload: bytes, table: _Table, bar: Progress) -> None
 @contextlib.contextmanager
 def _processes(points: int) -> Iterator[Executor]:
     count = max(1, min(os.cpu_count() or 1, points))
-    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_end_with_parent)
+    context = get_context("spawn")
+    begun = context.Event()
+    pool = ProcessPoolExecutor(count, context, _begin, (begun,))
     try:
         yield pool
+    except BrokenProcessPool:
+        raise RuntimeError(
+            "A process of the sweep crashed or was killed: perhaps memory does not suffice for a point in each process."
+            if begun.is_set()
+            else "The processes of the sweep ended before they began: a script must call `sweep` below "
+            '`if __name__ == "__main__":`, for each of them reads the script.'
+        ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _end_with_parent() -> None:
-    """Let a worker end when the process that started it was killed, and so could not tell it."""
+def _begin(begun: Any) -> None:
+    """Tell that a worker has read the script; let it end when its parent was killed, and so could not tell it."""
+    begun.set()
     parent = parent_process()
     assert parent is not None
 

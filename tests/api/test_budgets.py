@@ -3,12 +3,13 @@
 import io
 import re
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
 from conftest import PAPER
 
-from centralspin import ArgumentError, BudgetError, TruncationError, evolve, progress
+from centralspin import ArgumentError, BudgetError, TruncationError, evolve, progress, steady_state
 from centralspin.progress import Progress
 
 
@@ -20,6 +21,28 @@ def test_no_budget_is_too_small_to_be_asked_for():
     for name in ("memory_budget", "time_budget"):
         with pytest.raises(ArgumentError, match=f"`{name}` must be"):
             evolve(PAPER, [0.0, 1.0], **{name: -1e-9})
+
+
+def test_the_whole_space_looks_at_its_budget_between_output_times():
+    with pytest.raises(BudgetError, match=r"the master equation is \d\d? % done"):
+        evolve(PAPER.replace(N=2), [0, 3e4], ("tau_z",), method="full_space", time_budget=0.2)
+
+
+def test_the_whole_space_refuses_a_stationary_state_that_takes_too_long():
+    started = time.monotonic()
+    with pytest.raises(BudgetError, match="the stationary state would take about"):
+        steady_state(PAPER.replace(N=5), ("tau_z",), method="full_space", time_budget=0.5)
+    assert time.monotonic() - started < 5
+
+
+def test_what_may_settle_is_not_refused_for_the_steps_that_are_left():
+    late = evolve(PAPER.replace(N=10), [0, 1e9], ("tau_z",), time_budget=60.0)["tau_z"][-1]
+    assert late == pytest.approx(steady_state(PAPER.replace(N=10), ("tau_z",))["tau_z"], abs=1e-8)
+    idle = PAPER.replace(N=10, central_pump=0, central_decay=0, bath_pump=0, bath_decay=0)
+    started = time.monotonic()
+    with pytest.raises(BudgetError, match=r"budget of 60 s is too short: evolution in time would take"):
+        evolve(idle, [0, 1e9], ("tau_z",), bath_bloch=(0, 0, -1), time_budget=60.0, tolerance=1e-4)
+    assert time.monotonic() - started < 30
 
 
 @pytest.fixture

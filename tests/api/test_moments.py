@@ -9,7 +9,7 @@ import pytest
 from conftest import PAPER
 from random_models import around, levels, matrix, reading, spins
 
-from centralspin import CollectiveModel, Moment, Sites, evolve, steady_state
+from centralspin import CollectiveModel, ConvergenceError, Moment, Sites, evolve, steady_state
 from centralspin.problem.moments import ABOUT, product
 
 TIMES = np.array([0.0, 0.7])
@@ -130,3 +130,26 @@ def test_moments_about_the_reference_and_about_zero_differ_by_the_reference(meth
 def test_a_series_is_multiplied_up_to_its_length():
     a, b = np.array([[1.0], [2.0], [3.0]]), np.array([[4.0], [5.0], [6.0]])
     np.testing.assert_array_equal(product(a, b)[:, 0], [4, 5 + 8, 6 + 10 + 12])
+
+
+@pytest.mark.parametrize("N", [2, 3])
+def test_what_cancels_adds_its_round_off_to_the_error(N: int) -> None:
+    """Sites whose rates nearly cancel, which are no state: moments about zero are what is left of numbers up to 10⁷."""
+    z, lower = np.diag([1.0, -1.0]), np.array([[0, 0], [1, 0]])
+    sites = Sites(
+        count=N,
+        hamiltonian=0.3 * z,
+        jumps=[lower, lower.T],
+        rates=[1.0, -0.99],
+        couplings=[(lower + lower.T, lower + lower.T)],
+    )
+    model = CollectiveModel(
+        hamiltonian=0.5 * z + 0.2 * (lower + lower.T), jumps=[lower], sites=sites, initial=[1, 0]
+    )
+    asked = {"S3": Moment(site=z, power=3, about="zero")}
+    found = evolve(model, [0.5], asked)
+    # In extended precision, by a Taylor series in the whole space.
+    right = {2: -440.31417157079085, 3: -5729938.915213129}[N]
+    assert abs(found["S3"][0] - right) <= found.error < 1e-6
+    with pytest.raises(ConvergenceError, match="may be off by"):
+        evolve(model, [0.5], asked, method="full_space", tolerance=1e-12)

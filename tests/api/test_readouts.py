@@ -136,6 +136,22 @@ def test_a_short_mean_spin_that_is_known_has_a_direction() -> None:
     assert spin.wineland == pytest.approx(1e8, rel=1e-3)
 
 
+def test_few_sites_beside_many_are_known_as_well_as_alone() -> None:
+    """The squeezing of one-axis twisting, of sites that are a millionth of all."""
+    N, mu = 20, 0.3
+    many = Sites(count=10**7, hamiltonian=0 * Z, jumps=[SIGMA_MINUS], couplings=[(0.1 * X, X)])
+    few = Sites(
+        count=N, hamiltonian=0 * Z, interactions=[(mu / 3 * N * Z / 2, Z / 2)], initial=(np.eye(2) + X) / 2
+    )
+    model = CollectiveModel(hamiltonian=0.5 * Z, jumps=[SIGMA_MINUS], sites=[many, few], initial=[1, 0])
+    state = evolve(model, [1.5], {"z": Z}, tolerance=1e-6).final
+    spin, one = total_spin(state, site_class=1), reduced_state(state, site_class=1, central=False)
+    A, B = 1 - math.cos(mu) ** (N - 2), 4 * math.sin(mu / 2) * math.cos(mu / 2) ** (N - 2)
+    assert spin.error <= 2e-6
+    assert spin.kitagawa_ueda == pytest.approx(1 + (N - 1) / 4 * (A - math.hypot(A, B)), abs=1e-6)
+    assert one[0, 1] == pytest.approx(math.cos(mu / 2) ** (N - 1) / 2, abs=1e-6)
+
+
 def test_bad_input_is_told() -> None:
     state = evolve(CentralSpinModel.figure_2(1), [0.1], ["tau_z"]).final
     for call, sentence in (

@@ -192,6 +192,23 @@ def test_a_pulse_between_two_output_times(N):
     assert found[1] == pytest.approx(many[-1], abs=1e-8)
 
 
+def test_what_negative_rates_have_as_a_stationary_state_is_found():
+    """It is no state, which no larger cut mends: nothing was left out."""
+    sites = Sites(
+        count=2,
+        hamiltonian=0.3 * Z,
+        jumps=[LOWER, RAISE],
+        rates=[1.0, -0.9],
+        couplings=[(LOWER + RAISE, LOWER + RAISE)],
+    )
+    model = CollectiveModel(
+        hamiltonian=0.5 * Z + 0.2 * (LOWER + RAISE), jumps=[LOWER], sites=sites, initial=[1, 0]
+    )
+    asked = {"S3": Moment(site=Z, power=3, about="zero")}
+    right = steady_state(model, asked, method="full_space")
+    assert steady_state(model, asked)["S3"] == pytest.approx(right["S3"], abs=1e-8)
+
+
 # --- time and memory ---
 
 

@@ -286,6 +286,31 @@ def test_a_spectrum_that_is_solved_for_is_that_of_the_evolution(N: float, monkey
     np.testing.assert_allclose(spectrum(model, omega, *operators), evolved, atol=2e-7)
 
 
+def test_what_the_stationary_state_is_off_by_adds_to_the_error_of_a_spectrum(monkeypatch) -> None:
+    """A spin that jumps up and down slowly, S(ω) = 2 (1 − z²) R / (R² + ω²): R multiplies what z is off by."""
+    up, down = 0.5e-4, 1e-4
+    sites = Sites(count=1, hamiltonian=0.7 * Z, jumps=[SIGMA_MINUS], couplings=[(Z, Z)])
+    jumps = [math.sqrt(up) * SIGMA_PLUS, math.sqrt(down) * SIGMA_MINUS]
+    model = CollectiveModel(hamiltonian=0.3 * Z, jumps=jumps, sites=sites)
+    right = 2 * (1 - ((up - down) / (up + down)) ** 2) / (up + down)
+    found = response.Spectral.rest_state
+
+    def off_by(part: float) -> None:
+        def disturbed(*given: object) -> np.ndarray:
+            V = found(*given)
+            V[1:] *= 1 + part
+            return V
+
+        monkeypatch.setattr(response.Spectral, "rest_state", disturbed)
+
+    off_by(1e-7)
+    S = spectrum(model, [0.0], Z, Z, tolerance=1e-3)
+    assert 2.5e-4 < abs(S[0] - right) <= S.error <= 1e-3
+    off_by(3e-6)
+    with pytest.raises(ConvergenceError, match="what the stationary state is off by hides its spectrum"):
+        spectrum(model, [0.0], Z, Z, tolerance=1e-3)
+
+
 def test_linear_optics_at_infinity() -> None:
     """A cavity beside a bath that decays only: two damped oscillators, whose spectrum is rational."""
     g, kappa, decay, pump = 0.7, 0.5, 1.0, 0.04

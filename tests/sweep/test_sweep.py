@@ -360,18 +360,39 @@ def test_an_interrupted_run_keeps_what_it_has(tmp_path) -> None:
     )  # a look at the first and at the last problem, and the two points that were missing
 
 
-def test_a_script_without_a_guard_is_told_so(tmp_path) -> None:
+UNGUARDED = """
+from centralspin import CentralSpinModel, sweep
+sweep(CentralSpinModel.figure_2(N=2), {"g0": [1.0, 2.0]}, "tau_z")
+"""
+KILLED = """
+import multiprocessing, os
+from centralspin import CentralSpinModel, sweep
+def model(g0):
+    if g0 == 2.0 and multiprocessing.parent_process() is not None:
+        os._exit(1)
+    return CentralSpinModel.figure_2(N=2).replace(g0=g0)
+if __name__ == "__main__":
+    sweep(model, {"g0": [1.0, 2.0]}, "tau_z")
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (UNGUARDED, 'a script must call `sweep` below `if __name__ == "__main__":`'),
+        (KILLED, "A process of the sweep crashed or was killed"),
+    ],
+)
+def test_why_processes_have_ended_is_told_once(text: str, sentence: str, tmp_path) -> None:
     script = tmp_path / "script.py"
-    script.write_text(
-        "from centralspin import CentralSpinModel, sweep\n"
-        "sweep(CentralSpinModel.figure_2(N=2), {'g0': [1.0]}, 'tau_z')\n",
-        encoding="utf-8",
-    )
+    script.write_text(text, encoding="utf-8")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     run = subprocess.run(
         [sys.executable, str(script)], capture_output=True, text=True, timeout=120, env=environment
     )
-    assert run.returncode and 'a script must call `sweep` below `if __name__ == "__main__":`' in run.stderr
+    assert run.returncode and sentence in run.stderr
+    assert run.stderr.count("Traceback") == 1
+    assert ("__main__" in run.stderr.splitlines()[-1]) is (text is UNGUARDED)
 
 
 def test_workers_draw_no_bars_of_their_own(monkeypatch) -> None:

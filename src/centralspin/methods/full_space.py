@@ -6,8 +6,10 @@ time, interactions. The density matrix has :math:`d_c^2 \prod_c d_c^{2N_c}` entr
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +39,13 @@ OPTIONS: frozenset[str] = frozenset({"t_stops"})
 
 #: Entries of the largest density matrix: a central spin and six others.
 LARGEST_SIZE = 4**7
+#: The integration is followed in pieces of so many inverse norms of the generator, a few steps each.
+PIECE = 10.0
+#: From so many unknowns on it is found out how long a stationary state takes, before it is sought.
+LARGE = 4000
+#: A matrix with an entry larger than 1 by this is no density matrix, and is found again with a tolerance so many times
+#: as large. No run has one below this.
+NO_STATE, OTHER_STEPS, LEAST = 1e-6, 10.0, 1e-10
 
 
 class FullSpace:
@@ -158,17 +167,41 @@ def run(task: Task) -> Reading:
     """Read moments off the full density matrix."""
     space = FullSpace(task.problem)
     observables = [space.moment(moment) for moment in task.moments]
-    error = task.tolerance
+
+    def read(states: Sequence[Any]) -> np.ndarray:
+        return np.array([[complex((O * rho).tr()) for O in observables] for rho in states])
+
     if task.times is None:
+        _expect(task.problem, task.progress)
         rho, error = _stationary(space.liouvillian(), space.dimensions)
-        states = [rho]
+        values = read([rho])[0]
         error *= max((float(O.norm("fro")) for O in observables), default=0.0)
     else:
-        states = (_evolve if task.problem.constant else _driven)(space, task)
-    values = np.array([[complex((O * rho).tr()) for O in observables] for rho in states])
+        follow, error = _evolve if task.problem.constant else _driven, task.tolerance
+        values = read(states := follow(space, task))
+        if max(float(np.abs(rho.full()).max()) for rho in states) > 1 + NO_STATE:
+            # Nothing bounds what negative rates make of an error, round-off included: other steps show it.
+            other = replace(task, tolerance=OTHER_STEPS * max(task.tolerance, LEAST))
+            error = max(error, float(np.abs(values - read(follow(space, other))).max(initial=0)))
     values = real_where_hermitian(values, task.moments)
     details = {"unknowns": math.prod(space.dimensions) ** 2}
-    return Reading(values[0] if task.times is None else values, error, details)
+    return Reading(values, error, details)
+
+
+def _expect(problem: Problem, progress: Any) -> None:
+    """Refuse what will take too long, from how long one site less takes: a factorisation cannot be stopped."""
+    crowd = max(range(len(problem.classes)), key=lambda c: problem.classes[c].count)
+    site = problem.classes[crowd]
+    if progress is None or site.count < 2 or math.prod(FullSpace(problem).dimensions) ** 2 < LARGE:
+        return
+    fewer = replace(site, count=site.count - 1)
+    smaller = replace(problem, classes=(*problem.classes[:crowd], fewer, *problem.classes[crowd + 1 :]))
+    _expect(smaller, progress)
+    began, space = progress.seconds, FullSpace(smaller)
+    with contextlib.suppress(ConvergenceError):  # only its time matters
+        _stationary(space.liouvillian(), space.dimensions)
+    # Work grows at least as the square of the unknowns.
+    progress.expect(progress.seconds - began, site.dimension**4, "the stationary state")
 
 
 def _stationary(L: Any, dimensions: Sequence[int]) -> tuple[Any, float]:
@@ -183,19 +216,25 @@ def _evolve(space: FullSpace, task: Task) -> list[Any]:
     """The density matrices at the times of a task."""
     times, rho = task.times, space.initial()
     assert times is not None
-    accuracy = max(task.tolerance * 1e-3, 1e-13)
+    accuracy = max(task.tolerance, LEAST) * 1e-3
     options = {"atol": accuracy, "rtol": accuracy, "method": "vern9", "progress_bar": "", "nsteps": 1_000_000}
     last = float(times[-1])
-    solver = qutip.MESolver(space.liouvillian(), options=options)
+    L = space.liouvillian()
+    solver = qutip.MESolver(L, options=options)
     solver.start(rho, 0.0)
     states = [rho] if times[0] == 0 else []
+    # The state at the end of a piece is interpolated: the solver's own steps do not know of it.
+    piece = PIECE / max(float(abs(sparse(L)).sum(axis=0).max()), 1e-300)
+    now = 0.0
     for time in times[times > 0].tolist():
-        try:
-            rho = solver.step(time)
-        except qutip.solver.integrator.IntegratorException as error:
-            raise ConvergenceError(f"The integration in time stopped: {error}") from None
+        while now < time:
+            now = min(now + piece, time)
+            try:
+                rho = solver.step(now)
+            except qutip.solver.integrator.IntegratorException as error:
+                raise ConvergenceError(f"The integration in time stopped: {error}") from None
+            tell(task.progress, now / last, "the master equation")
         states.append(rho)
-        tell(task.progress, time / last, "the master equation")
     return states
 
 

@@ -316,7 +316,7 @@ def evolve_linear(
     readout: Any,
     tolerance: float,
     mask: np.ndarray | None = None,
-    settle: Callable[[Stepper], np.ndarray | None] | None = None,
+    settle: Any = None,
     progress: Any = None,
     strict: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -337,7 +337,9 @@ def evolve_linear(
     mask : ndarray of bool, shape (n, c), optional
         See `Stepper`.
     settle : callable, optional
-        Called after every step; returns the state from which the rest is read, once nothing changes any more.
+        Called after every step; returns the state from which the rest is read, once nothing changes any more. With
+        `progress` it has a method `may`, which tells of the stepper whether that can still happen: nothing is refused
+        for the steps that are left before it cannot.
     progress : callable, optional
         Told which fraction is done.
     strict : bool
@@ -358,8 +360,9 @@ def evolve_linear(
     rate = RUN_SHARE * tolerance * scale / max(span, 1e-300)
     used = np.unique(readout.indices)  # few entries are read: they are gathered before anything is multiplied
     rows = readout[:, used].toarray()
-    lost, done, began = 0.0, 0, 0.0 if progress is None else progress.seconds
+    lost, done, expected = 0.0, 0, False
     while done < len(times):
+        began = 0.0 if progress is None else progress.seconds
         start, size = stepper.time, max(scale, float(np.abs(stepper.V).max(initial=0)))
         floor = 4 * EPSILON * size  # an error per step that cannot be improved on
         stepper.advance(span - start, rate, floor, used)
@@ -374,8 +377,9 @@ def evolve_linear(
             values[done:last] = np.moveaxis(read @ rows.T, 1, 2)
             done = last
         if progress is not None:
-            if stepper.steps == 1 and end > 0:
-                progress.expect(progress.seconds - began, span / end - 1, "evolution in time")
+            if not expected and end > start and (settle is None or not settle.may(stepper)):
+                progress.expect(progress.seconds - began, (span - end) / (end - start), "evolution in time")
+                expected = True
             progress(end / max(span, 1e-300), "evolution in time")
         if done < len(times) and settle is not None and (rest := settle(stepper)) is not None:
             values[done:] = readout @ rest.T

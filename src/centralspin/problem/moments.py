@@ -20,6 +20,8 @@ from .checks import integer, is_hermitian, is_operator, real_number, sequence, s
 ABOUT = ("zero", "reference", "mean")
 #: Rows of higher moments have no digits left.
 LARGEST_POWER = 40
+#: Round-off of a moment that is added up, relative to its terms, each of which has gone through many operations.
+ROUND_OFF = 32 * float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +172,11 @@ class Arithmetic:
     mean : callable, optional
         For a moment, the mean of its sum as a series, where it is not that of the values: these may belong to what
         operators have made of a state.
+
+    Attributes
+    ----------
+    round_off : float
+        The largest round-off of a value so far: where terms cancel little is left of a value but that.
     """
 
     def __init__(
@@ -183,6 +190,7 @@ class Arithmetic:
     ) -> None:
         self._about, self._shift, self._hermitian = about, shift, hermitian
         self._mean = mean or self._own_mean
+        self.round_off = 0.0
         self._values = {moment.key(): values[..., i] for i, moment in enumerate(basic)}
         self._one = np.zeros_like(values[..., 0])
         self._one[0] = 1
@@ -203,11 +211,12 @@ class Arithmetic:
         else:
             c = self._shift(moment)
             distance = c if moment.about == "zero" else -c
-        total, power = np.zeros_like(self._one), self._one
+        power, terms = self._one, []
         for k in range(p, -1, -1):  # Σ_k binom(p, k) distance^{p−k} ⟨A (X − c)^k⟩
-            total = total + math.comb(p, k) * product(power, self._value(replace(moment, power=k)))
+            terms.append(math.comb(p, k) * product(power, self._value(replace(moment, power=k))))
             power = product(power, distance)
-        return total
+        self.round_off = max(self.round_off, ROUND_OFF * float(np.abs(terms).sum(axis=0).max(initial=0)))
+        return np.sum(terms, axis=0)
 
     def _own_mean(self, moment: Moment) -> np.ndarray:
         return self._value(replace(moment, central=None, power=1)) / self._trace[0]

@@ -52,7 +52,7 @@ class Evolution(Setup):
         rows, tolerance = self._scaled_rows(triangular(generator.rows(self.readout, references)), sizes)
         used = np.unique(rows.indices)
         keep = self._masks(mask, start) & self._reached(L, start)[:, None]
-        settling = Settling(L, rows, generator, keep, times, tolerance / INTEGRATION)
+        settling = Settling(L, rows, generator, keep, times, tolerance / INTEGRATION, task.progress)
         alone = columns(mask) == 1 and sizes.max() > FAR
         if alone:  # beside itself, to see round-off
             start, keep = np.hstack([start, start]), np.hstack([keep, keep])

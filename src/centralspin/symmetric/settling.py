@@ -22,18 +22,23 @@ class Settling:
     """Finds out, in a long evolution, that the state has become stationary; `keep` has the unknowns of every column."""
 
     def __init__(
-        self, L: Any, rows: Any, generator: Any, keep: np.ndarray, times: np.ndarray, tolerance: float
-    ) -> None:
+        self, L: Any, rows: Any, generator: Any, keep: np.ndarray, times: np.ndarray, tolerance: float,
+        progress: Any = None,
+    ) -> None:  # fmt: skip
         self._L, self._rows, self._generator, self._keep = L, rows, generator, keep
-        self._tolerance = tolerance
+        self._tolerance, self._progress = tolerance, progress
         self._span = float(times[-1])
         self._rest: np.ndarray | None = None
         self._open = True
 
+    def may(self, stepper: Stepper) -> bool:
+        """Whether the state may still be found to have become stationary."""
+        left = stepper.products * (self._span / stepper.time - 1) if stepper.time else math.inf
+        return self._open and left >= SETTLE_BEFORE
+
     def __call__(self, stepper: Stepper) -> np.ndarray | None:
         """The state from which the rest is read, or None while it still changes."""
-        left = stepper.products * (self._span / stepper.time - 1) if stepper.time else math.inf
-        if not self._open or stepper.products < SETTLE_AFTER or left < SETTLE_BEFORE:
+        if stepper.products < SETTLE_AFTER or not self.may(stepper):
             return None
         if self._rest is None:
             self._rest = self._stationary(stepper.V)
@@ -58,7 +63,7 @@ class Settling:
                         solver = StationarySolver(
                             self._L[index][:, index], np.eye(1, len(index))[0], 1e-3 * self._tolerance,
                             blocks=None if blocks is None else blocks[index],
-                            readout=self._rows[:, index],
+                            readout=self._rows[:, index], progress=self._progress,
                         )  # fmt: skip
                         rest[index] = solver.stationary(guess)
                     except ConvergenceError:

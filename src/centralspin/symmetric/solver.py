@@ -90,6 +90,8 @@ class Solver(Evolution, Rest):
         def run(cut: int, outer: np.ndarray, inner: np.ndarray) -> Outcome:
             self.cut, self._no_state = cut, 0.0
             outcome = step(outer, inner)
+            if inner.all():  # no larger cut makes a state of what negative rates have as a stationary one
+                return outcome
             return replace(outcome, difference=max(outcome.difference, self._no_state))
 
         known = neighbours.current()
