@@ -13,7 +13,12 @@ from scipy.linalg import null_space
 from centralspin import (
     PAULI,
     ArgumentError,
+    BudgetError,
     CentralSpinModel,
+    CollectiveModel,
+    ConvergenceError,
+    Sites,
+    TruncationError,
     eigenvalues,
     evolve,
     expand,
@@ -52,7 +57,7 @@ def test_a_set_that_is_too_small_does_not_pass_for_large_enough(model, cut, leve
     assert found["Q2"] < 0 < exact["Q2"]
     for name in NAMES:
         assert abs(found[name] - exact[name]) > 1e-3 or name == "tau_x"
-    assert found.details["truncation_error"] > 0.5
+    assert found.details["truncation_error"] == math.inf
 
 
 @pytest.mark.parametrize("tolerance", [0.1, 1e-3, 1e-6])
@@ -120,15 +125,17 @@ def test_the_matrix_is_that_of_the_operators_themselves() -> None:
     V = solver.rest_state(generator, mask, sp.csr_matrix((1, generator.size)))
     relation = Uncertainty(solver.compiled, None)
     (rows,) = generator.rows(relation._readout, solver.references)
-    found = relation._matrix(rows @ V[:, 0], solver.references)
+    found, central = relation._matrices(rows @ V[:, 0], solver.references)
     operators = [np.eye(8)]
-    rest = [np.real(site.basis.expectation(B)[0] + r @ site.basis.expectation(B)[1:])
-            for site, r in zip(solver.compiled.sites, solver.references, strict=True)
-            for _, B in collective(solver.compiled)]  # fmt: skip
-    for (_, B), mean in zip(collective(solver.compiled), rest, strict=True):
-        operators.append((at(1, B) + at(2, B) - 2 * mean * np.eye(8)) / math.sqrt(2))
+    (site,), (r,) = solver.compiled.sites, solver.references
+    for X in collective(solver.compiled):
+        row = site.basis.expectation(X[0])
+        operators.append(
+            (at(1, X[0]) + at(2, X[0]) - 2 * np.real(row[0] + r @ row[1:]) * np.eye(8)) / math.sqrt(2)
+        )
     exact = [[np.trace(rho @ A @ B) for B in operators] for A in operators]
     np.testing.assert_allclose(found, exact, atol=1e-9)
+    np.testing.assert_allclose(central, rho.reshape(2, 4, 2, 4).trace(axis1=1, axis2=3), atol=1e-9)
 
 
 def test_the_operators_are_those_of_all_couplings_once() -> None:
@@ -136,8 +143,8 @@ def test_the_operators_are_those_of_all_couplings_once() -> None:
     problem = dimensionless(collective_model(PAPER.replace(N=4)))
     solver = Solver(Task(problem, None, (), 1e-8, {}, None, None))
     found = collective(solver.compiled)
-    assert [c for c, _ in found] == [0, 0]
-    np.testing.assert_allclose(sorted(abs(B[0, 1]) for _, B in found), [1, 1])
+    assert [list(X) for X in found] == [[0], [0]]
+    np.testing.assert_allclose(sorted(abs(X[0][0, 1]) for X in found), [1, 1])
     with pytest.raises(ArgumentError):
         steady_state(PAPER.replace(N=4), "Q2", method="symmetric", cut=-1)
 
@@ -154,3 +161,42 @@ def test_every_step_may_take_back_what_the_one_before_it_has_changed() -> None:
         assert abs(found["tau_z"][0] - exact["tau_z"]) <= found.details["truncation_error"]
     found = evolve(model, [2.24], "tau_z", tolerance=0.0094)
     assert abs(found["tau_z"][0] - exact["tau_z"]) <= 0.0094
+
+
+def unit(d: int, to: int, source: int) -> np.ndarray:
+    return np.eye(d)[:, [to]] * np.eye(d)[[source]]
+
+
+def in_many_levels(d: int, count: float) -> CollectiveModel:
+    """A laser of sites of which only two levels are ever occupied."""
+    down = [math.sqrt(0.05) * unit(d, 1, 0), *(unit(d, 1, level) for level in range(2, d))]
+    sites = Sites(
+        count=count, hamiltonian=np.zeros((d, d)), jumps=down, couplings=[(3 * LOWER.T, unit(d, 1, 0))]
+    )
+    return CollectiveModel(hamiltonian=np.zeros((2, 2)), jumps=[math.sqrt(2) * LOWER.T], sites=sites)
+
+
+def beside_weak_ones(classes: int) -> CollectiveModel:
+    """The same laser, after so many other classes of sites that are hardly coupled."""
+
+    def sites(coupling: float, decay: float) -> Sites:
+        of_one = [(coupling * LOWER.T, LOWER)]
+        return Sites(
+            count=math.inf, hamiltonian=np.zeros((2, 2)), jumps=[math.sqrt(decay) * LOWER], couplings=of_one
+        )
+
+    every = [*(sites(1e-3, 1.0) for _ in range(classes)), sites(3 * math.sqrt(classes + 1), 0.05)]
+    return CollectiveModel(hamiltonian=np.zeros((2, 2)), jumps=[math.sqrt(2) * LOWER.T], sites=every)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [in_many_levels(6, math.inf), in_many_levels(6, 10**6), beside_weak_ones(6), beside_weak_ones(10)],
+)
+def test_however_many_modes_or_classes_a_problem_has(model) -> None:
+    """With 13 quanta there is a solution with ⟨τ_z⟩ = 1.049, which larger sets confirm; right is 0.0027."""
+    try:
+        found = steady_state(model, {"z": Z}, tolerance=3e-2, time_budget=4, method="symmetric")
+    except (BudgetError, ConvergenceError, TruncationError):
+        return
+    assert abs(found["z"] - 0.0027) < 3e-2

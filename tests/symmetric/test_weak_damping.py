@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from fuzz import oracle
 
-from centralspin import CentralSpinModel, evolve, steady_state
+from centralspin import CentralSpinModel, ConvergenceError, TruncationError, evolve, steady_state
 from centralspin.numerics import stationary
 from centralspin.symmetric import solver
 
@@ -97,3 +98,44 @@ def test_only_what_grows_is_scaled():
         steady_state(weakly_damped(math.inf, 0.1), ("tau_z",))
     assert (strong == 1).all()
     assert scales[-1].max() > 1.1
+
+
+def filled(N: float) -> CentralSpinModel:
+    """A pumped spin that has filled a hardly damped boson with some fifty quanta by t = 45."""
+    return CentralSpinModel(
+        N=N, g0=2.93, central_field=(0, 0, 0.25), central_pump=0.77, central_decay=0.158, bath_decay=0.0023
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "time", "tolerance"),
+    [
+        (CentralSpinModel(N=math.inf, g0=1, central_pump=1, bath_decay=0.003), 65.0, 4e-3),  # was −1.9
+        (filled(math.inf), 55.0, 3e-4),  # was −0.004
+        (filled(math.inf), 70.0, 1e-4),  # was 120
+        (filled(150), 65.0, 3e-4),  # was −110, of a set that left nothing out
+        (filled(80), 45.0, 1e-4),  # was off by 1e-4 where 1e-5 was told
+    ],
+)
+def test_round_off_in_huge_coefficients_is_not_taken_for_an_answer(model, time, tolerance) -> None:
+    with pytest.raises((ConvergenceError, TruncationError)):
+        evolve(model, [time], "tau_z", tolerance=tolerance)
+
+
+def test_a_boson_with_some_fifty_quanta_is_right_to_what_is_told() -> None:
+    exact, empty = oracle.boson(filled(math.inf), 90, 30.0)
+    assert empty < 1e-9
+    found = evolve(filled(math.inf), [30.0], "tau_z", tolerance=1e-4)
+    assert abs(found["tau_z"][0] - exact["tau_z"]) <= found.error
+    for cut in (40, 50, 60, 70):
+        found = evolve(filled(math.inf), [30.0], "tau_z", cut=cut)
+        assert abs(found["tau_z"][0] - exact["tau_z"]) <= found.error
+    every = evolve(filled(30), [45.0], "tau_z", tolerance=1e-4)  # nothing is left out
+    blocks = evolve(filled(30), [45.0], "tau_z", tolerance=1e-7, method="dicke")
+    assert abs(every["tau_z"][0] - blocks["tau_z"][0]) <= every.error
+
+
+def test_a_drive_does_not_hide_the_growth() -> None:
+    model = filled(math.inf).replace(central_field=(0, 0, lambda t: 0.25 + 0.1 * math.sin(t)))
+    with pytest.raises(ConvergenceError, match="state grows to"):
+        evolve(model, [60.0], "tau_z", tolerance=1e-3)

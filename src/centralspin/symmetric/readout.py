@@ -42,8 +42,12 @@ class Readout:
         self, compiled: Compiled, moments: Sequence[Moment], orders: Sequence[int | None] = (None,)
     ) -> None:
         self._compiled, self.moments, self._orders = compiled, list(moments), list(orders)
-        modes = [np.ones(site.basis.size - 1, dtype=int) for site in compiled.sites]
+        #: For every sum of site operators the matrices of X ↦ B X by class, real ones, of ½{B, ·}, for Hermitian B.
+        self.maps = {
+            m.key()[2]: {i: self._left(i, B) for i, B in m.operators.items()} for m in moments if m.power
+        }
         power = max((m.power or 0 for m in moments), default=0)
+        modes = [self._touched(index, power).astype(int) for index in range(len(compiled.sites))]
         occupations = box(modes, [site.count for site in compiled.sites], power)
         class_of = np.repeat(np.arange(len(modes)), [len(m) for m in modes])
         self._space = SymmetricSpace(occupations, class_of)
@@ -57,14 +61,24 @@ class Readout:
         self._dtype = complex if self.complex or compiled.basis.charged else float
         if self._dtype is float:
             self.central = [row.real for row in self.central]
-        #: For every sum of site operators the matrices of X ↦ B X by class, real ones, of ½{B, ·}, for Hermitian B.
-        self.maps = {
-            m.key()[2]: {i: self._left(i, B) for i, B in m.operators.items()} for m in moments if m.power
-        }
 
     def _left(self, site_class: int, B: np.ndarray) -> np.ndarray:
         left = self._compiled.sites[site_class].basis.left(B)
         return left.real if is_hermitian(B) else left
+
+    def _touched(self, index: int, power: int) -> np.ndarray:
+        """The modes of a class that up to `power` multiplications reach, around whatever reference state."""
+        site = self._compiled.sites[index]
+        anything = np.random.default_rng(0).uniform(0.1, 0.2, site.basis.size - 1)
+        touched = np.zeros(site.basis.size, dtype=bool)
+        for of_class in self.maps.values():
+            if index in of_class:
+                M = np.abs(about_reference(site, of_class[index], anything)) > 0
+                reached = np.eye(1, len(M))[0] > 0
+                for _ in range(power):
+                    reached = reached | M[reached].any(axis=0)
+                touched |= reached
+        return touched[1:]
 
     def series(self, references: Sequence[np.ndarray]) -> list[list[tuple[np.ndarray, np.ndarray]]]:
         """For every order and moment the row on `occupations` and that on the central basis."""

@@ -92,7 +92,10 @@ class Solver(Evolution, Rest):
             outcome = step(outer, inner)
             if inner.all():  # no larger cut makes a state of what negative rates have as a stationary one
                 return outcome
-            return replace(outcome, difference=max(outcome.difference, self._no_state))
+            no_state = (
+                self._no_state if fixed is None or not self._no_state else math.inf
+            )  # it is at least that
+            return replace(outcome, difference=max(outcome.difference, no_state))
 
         known = neighbours.current()
         follows = known is not None and type(self) is Solver and fixed is None and task.start is None
