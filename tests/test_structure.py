@@ -23,7 +23,7 @@ FLOORS = (
     ("readouts", "starts", "responses", "api", "sweeps", "__init__"),
 )
 #: Independent routes to the same numbers: they share the problem with the method they check, and nothing else.
-WITNESSES = ("full_space", "dicke", "spin_boson")
+WITNESSES = ("full_space", "dicke", "dicke_polynomials", "spin_boson")
 #: What notebooks import of the record; none of it may need the machinery that executes and renders.
 LIGHT = ("parameters", "ledger", "settings", "style", "figure_data", "fits", "__init__")
 

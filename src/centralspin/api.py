@@ -57,7 +57,8 @@ def evolve(
     bath_bloch : sequence of 3 floats, optional
         Initial Bloch vector of every bath spin; None is the stationary state of its own dynamics, Ω_SS.
     method : str
-        "symmetric" (default), "dicke", "full_space", "spin_boson", "mean_field" or "cumulants".
+        "symmetric" (default), "dicke", "full_space", "spin_boson", "mean_field" or "cumulants"; for stationary states
+        also "dicke_polynomials".
     tolerance : float
         Largest absolute error of the moments behind the observables, for integration and truncation together.
     t_stops : sequence of float
@@ -118,8 +119,8 @@ def steady_state(
     ----------
     method : str, optional
         As for `evolve`. By default "symmetric", and another exact method where a weakly damped bath holds so many
-        excitations that this one needs less unknowns: "dicke" for up to 99 spins-½, "spin_boson" at N = ∞. The
-        result's `method` says which.
+        excitations that this one needs less unknowns: "dicke" for up to 99 spins-½, "dicke_polynomials" for more,
+        "spin_boson" at N = ∞. The result's `method` says which.
 
     Raises
     ------

@@ -28,6 +28,7 @@ from .symmetric.solver import shift
 METHODS: dict[str, str] = {
     "symmetric": "symmetric Liouville space, any N and N = ∞",
     "dicke": "permutation-invariant Dicke blocks, N up to about 100",
+    "dicke_polynomials": "stationary states of large baths, from a few polynomials over the Dicke blocks, N from 50",
     "full_space": "every site written out, by QuTiP, a few sites",
     "spin_boson": "the emergent model of Eq. (9) in Fock space by QuTiP, N = ∞ and z = ½",
     "mean_field": "product states, no correlations",
@@ -37,7 +38,8 @@ METHODS: dict[str, str] = {
 LARGEST_CUT, LARGEST_ORDER = 10_000, 12
 #: Where another exact method has a stationary state, "symmetric" leaves it to that if it needs more unknowns than
 #: these, or than a part of those of Dicke blocks, which fit the memory for so many sites at most.
-OUTGROWN, OUTGROWN_PART, LARGEST_BLOCKS = {"spin_boson": 8000, "dicke": 20_000}, 1.5, 99
+OUTGROWN = {"spin_boson": 8000, "dicke": 20_000, "dicke_polynomials": 12_000}
+OUTGROWN_PART, LARGEST_BLOCKS = 1.5, 99
 #: Up to so many unknowns there is nothing to gain.
 FEW = 6000
 
@@ -234,7 +236,7 @@ def another(question: Question) -> tuple[str, float]:
     if problem.size == math.inf:
         return ("spin_boson", OUTGROWN["spin_boson"]) if problem.scaling == 0.5 else ("", math.inf)
     if problem.size > LARGEST_BLOCKS:
-        return "", math.inf
+        return "dicke_polynomials", OUTGROWN["dicke_polynomials"]
     N, d = problem.size, problem.central.dimension
     blocks = d * d * (N + 1) * (N + 2) * (N + 3) / 6
     return "dicke", max(min(blocks / OUTGROWN_PART, OUTGROWN["dicke"]), FEW)

@@ -59,7 +59,10 @@ def test_a_bad_parameter_is_refused(change, words):
         ({"central_state": qutip.fock_dm(3, 0)}, "`central_state` must be 2×2, but is of shape (3, 3)."),
         ({"bath_bloch": (0, 0, 2)}, "`bath_bloch` must have length at most 1"),
         ({"bath_bloch": (0, 0)}, "`bath_bloch` must be three"),
-        ({"method": "exact"}, "`method` must be among symmetric, dicke, full_space, spin_boson, mean_field"),
+        (
+            {"method": "exact"},
+            "`method` must be among symmetric, dicke, dicke_polynomials, full_space, spin_boson",
+        ),
         ({"tolerance": 0}, "`tolerance` must be between"),
         ({"tolerance": "small"}, "`tolerance` must be between 1e-13 and 0.1, but is 'small'."),
         ({"cut": 3.5}, "`cut` must be an integer"),
