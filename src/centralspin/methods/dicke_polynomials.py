@@ -41,10 +41,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, ConvergenceError, TruncationError
+from ..numerics.banded import Banded
 from ..numerics.stationary import krylov
 from ..problem.general import Problem, SiteClass, Task
 from ..problem.moments import Moment, Reading
-from .banded import Banded
 from .polynomial_blocks import EXTRA, Equations, Inverse, Weight
 from .small import (
     ROUND_OFF,
@@ -256,7 +256,7 @@ class Resting:
         mean, variance = self._at
         details = {
             "polynomials": K, "cutoff": space.cutoff, "band": space.band, "unknowns": K * space.size,
-            "mean_spin": self._problem.size / 2 - mean, "variance": variance,
+            "mean_spin": float(self._problem.size / 2 - mean), "variance": float(variance),
         }  # fmt: skip
         return values, error, details
 
@@ -294,7 +294,8 @@ def refuses(task: Task) -> ArgumentError | None:
     polarised = abs(rates[0] - rates[1]) / sum(rates) if min(rates) >= 0 < sum(rates) else 0.0
     if not polarised * math.sqrt(problem.size) >= LEAST_DISTANCE * math.sqrt(1 - polarised**2):
         must = f"differ more from `bath_pump` for {problem.size:g} spins to be polarised {method}"
-        return ArgumentError("bath_decay", must, f"{rates[0]:g} beside {rates[1]:g}")
+        decay, pump = (rate * problem.unit for rate in rates)
+        return ArgumentError("bath_decay", must, f"{decay:g} beside {pump:g}")
     return None
 
 

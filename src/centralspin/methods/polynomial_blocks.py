@@ -15,11 +15,11 @@ from scipy.linalg import eigh_tridiagonal
 from scipy.sparse import csc_matrix, csr_array, csr_matrix, diags_array, eye_array, hstack, kron, vstack
 from scipy.sparse.linalg import splu
 
+from ..numerics.banded import Banded
 from ..numerics.stationary import NotUniqueError
 from ..problem.checks import is_hermitian
 from ..problem.general import Problem
 from ..problem.moments import Moment
-from .banded import Banded
 from .small import ROUND_OFF, at, decay_and_pump, hamiltonian, pauli
 
 #: Points of quadrature beyond the number of polynomials.
