@@ -78,10 +78,10 @@ class Moment:
             set_(self, "central", square_matrix("central", self.central))
         set_(self, "site_class", integer("site_class", self.site_class))
         given: dict[Any, Any] = {}
-        if isinstance(self.site, Mapping):
-            given = dict(self.site)
-        elif self.site is not None and is_operator(self.site):
+        if self.site is not None and is_operator(self.site):
             given = {self.site_class: self.site}
+        elif isinstance(self.site, Mapping):
+            given = dict(self.site)
         elif self.site is not None:
             given = dict(enumerate(sequence("site", self.site)))
         operators = {

@@ -10,13 +10,12 @@ r"""The named observables of the spin-½ model, as linear combinations of moment
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ArgumentError
 from .central_spin import PAULI, CentralSpinModel
-from .checks import short
+from .checks import is_sequence, short
 from .moments import Moment
 
 
@@ -73,7 +72,7 @@ OBSERVABLES: dict[str, Observable] = _observables()
 def named(names: Any, model: CentralSpinModel) -> dict[str, Observable]:
     """Return the named observables, or refuse a name that is unknown or needs a boson that does not exist."""
     names = (names,) if isinstance(names, str) else names
-    if not isinstance(names, Iterable):
+    if not (is_sequence(names) or isinstance(names, (set, frozenset))):
         raise ArgumentError("observables", "be a sequence of names", short(names))
     names = tuple(names)
     if not names:
