@@ -15,7 +15,7 @@ import numpy as np
 
 from .errors import ArgumentError, ConvergenceError, MissingPackageError, TruncationError
 from .problem.central_spin import CentralSpinModel
-from .problem.checks import integer, is_operator, real_number, short
+from .problem.checks import budget, integer, is_operator, real_number, short
 from .problem.collective import CollectiveModel, Correlated, collective_model, top_levels
 from .problem.general import Method, Problem, Task, dimensionless
 from .problem.moments import Arithmetic, Moment, Reading, needed
@@ -144,6 +144,13 @@ def read(observables: Any) -> dict[str, Moment]:
     return found
 
 
+def method_name(method: Any) -> str:
+    """Return the name of a method, or refuse another one."""
+    if not isinstance(method, str) or method not in METHODS:
+        raise ArgumentError("method", f"be among {', '.join(METHODS)}", short(method))
+    return method
+
+
 def prepare(
     question: Question,
     times: np.ndarray | None,
@@ -154,8 +161,7 @@ def prepare(
     t_stops: Sequence[float] = (),
 ) -> tuple[Task, Method]:
     """Make the task of a method, or refuse it."""
-    if not isinstance(method, str) or method not in METHODS:
-        raise ArgumentError("method", f"be among {', '.join(METHODS)}", short(method))
+    method = method_name(method)
     chosen: Any  # a module; only the one that is used is imported, for QuTiP is slow
     if method == "symmetric":
         from .symmetric import solver as chosen
@@ -165,8 +171,7 @@ def prepare(
     if t_stops:
         checked["t_stops"] = tuple(t_stops)
     tolerance = real_number("tolerance", tolerance, minimum=1e-13, maximum=0.1)
-    unlimited = isinstance(time_budget, float) and time_budget == math.inf
-    budget = math.inf if unlimited else real_number("time_budget", time_budget, minimum=0)
+    seconds = budget("time_budget", time_budget)
     problem = question.problem
     scaled = None if times is None else times * problem.unit
     moments = tuple(needed([*question.moments, *question.tops], chosen.ABOUT))
@@ -175,7 +180,7 @@ def prepare(
         if method != "symmetric":
             raise ArgumentError("initial", f"be a product state with method {method!r}", "a `State`")
         held, moments = question.start.held, tuple(needed([*moments, Moment()], chosen.ABOUT))  # its trace
-    task = Task(problem, scaled, moments, tolerance, checked, Progress(budget), held)
+    task = Task(problem, scaled, moments, tolerance, checked, Progress(seconds), held)
     refusal = chosen.refuses(task)
     if refusal is not None:
         raise refusal
@@ -193,12 +198,13 @@ def answer(
 ) -> tuple[dict[str, Any], Task, Reading]:
     """Run a method: the values by name, its task, and its reading.
 
-    Where `method` is None that is "symmetric", and for a stationary state that needs many unknowns another exact one.
+    Where `method` of a stationary state is None that is "symmetric", and another exact one if it needs many unknowns.
     """
+    free = method is None and times is None
     task, chosen = prepare(
-        question, times, tolerance, method or "symmetric", options or {}, time_budget, t_stops
+        question, times, tolerance, "symmetric" if free else method, options or {}, time_budget, t_stops
     )
-    other, limit = another(question) if method is None and times is None and not options else ("", math.inf)
+    other, limit = another(question) if free and not options else ("", math.inf)
     try:
         reading = chosen.run(replace(task, outgrown=limit))
     except OutgrownError:
@@ -253,7 +259,7 @@ def check_options(known: frozenset[str], method: str, options: Mapping[str, Any]
         if name in checked:
             checked[name] = integer(name, checked[name], minimum=least, maximum=most)
     if "memory_budget" in checked:
-        checked["memory_budget"] = real_number("memory_budget", checked["memory_budget"], minimum=0)
+        checked["memory_budget"] = budget("memory_budget", checked["memory_budget"])
     return checked
 
 

@@ -37,7 +37,7 @@ from .problem.checks import checked, increasing_times, sequence, short, truth
 from .problem.collective import CollectiveModel
 from .problem.description import describe
 from .progress import Progress
-from .question import METHODS, read
+from .question import method_name, read
 from .software import THREADS, __version__
 from .symmetric.neighbours import Neighbours, starting_from
 from .travel import meaning
@@ -135,8 +135,8 @@ def sweep(
     if executor is None and getattr(current_process(), "_inheriting", False):
         sys.exit(1)  # a worker that reads a script without the guard: the sweep that started it says so, once
     grid = _grid(axes)
-    if options.get("method", "symmetric") not in METHODS:
-        raise ArgumentError("method", f"be among {', '.join(METHODS)}", short(options["method"]))
+    if "method" in options and not (options["method"] is None and times is None):
+        method_name(options["method"])
     if not (executor is None or executor == "serial" or callable(getattr(executor, "submit", None))):
         must = 'be a concurrent.futures executor, "serial" or None'
         raise ArgumentError("executor", must, short(executor))
