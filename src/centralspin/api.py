@@ -11,7 +11,7 @@ import numpy as np
 
 from .errors import ArgumentError
 from .problem.central_spin import CentralSpinModel
-from .problem.checks import increasing_times, integer, real_number, sequence
+from .problem.checks import LARGEST_NUMBER, increasing_times, integer, real_number, sequence
 from .problem.collective import CollectiveModel
 from .problem.moments import Arithmetic, Moment
 from .question import LARGEST_CUT, answer, ask, at_infinity, number, prepare
@@ -92,7 +92,8 @@ def evolve(
     question = ask(model, observables, central_state, bath_bloch, initial, when)
     check_trace(question, "initial")
     stops = sorted(
-        real_number("t_stops", t, minimum=0) * question.problem.unit for t in sequence("t_stops", t_stops)
+        real_number("t_stops", t, minimum=0, maximum=LARGEST_NUMBER) * question.problem.unit
+        for t in sequence("t_stops", t_stops)
     )
     values, task, reading = answer(question, when, tolerance, method, options, time_budget, stops)
     shaped = {
