@@ -12,6 +12,7 @@ import numpy as np
 from .errors import ArgumentError
 from .problem.central_spin import CentralSpinModel
 from .problem.checks import (
+    LARGEST_NUMBER,
     checked,
     increasing_times,
     integer,
@@ -145,12 +146,14 @@ def spectrum(
     ArgumentError, ConvergenceError, TruncationError
         As `correlation`.
     """
-    omega = np.array([real_number("frequencies", w) for w in sequence("frequencies", frequencies)])
-    if not len(omega):
+    given = sequence("frequencies", frequencies)
+    if not given:
         raise ArgumentError("frequencies", "hold at least one frequency", "empty")
     left, right = _moment("A", A), _moment("B", B)
     question = ask(model, {"A": left, "B": right})
     unit = question.problem.unit
+    most = LARGEST_NUMBER * unit
+    omega = np.array([real_number("frequencies", w, minimum=-most, maximum=most) for w in given])
     total: Any = 0.0
     adjoint = _adjoint(left, right)
     error = 0.0
