@@ -14,7 +14,7 @@ from .problem.central_spin import CentralSpinModel
 from .problem.checks import LARGEST_NUMBER, increasing_times, integer, real_number, sequence
 from .problem.collective import CollectiveModel
 from .problem.moments import Arithmetic, Moment
-from .question import LARGEST_CUT, answer, ask, at_infinity, number, prepare
+from .question import LARGEST_CUT, answer, ask, at_infinity, number, prepare, told
 from .result import Expansion, Stationary, Trajectory
 from .state import State, check_trace
 from .symmetric.basis import OperatorBasis
@@ -59,7 +59,8 @@ def evolve(
     method : str
         "symmetric" (default), "dicke", "full_space", "spin_boson", "mean_field" or "cumulants".
     tolerance : float
-        Largest absolute error of the moments behind the observables, for integration and truncation together.
+        Largest absolute error of the moments behind the observables, for integration and truncation together. What an
+        observable multiplies them with is in the result's `error`, which is that of the values.
     t_stops : sequence of float
         Times at which something happens that is shorter than a 4000th of the whole time.
     time_budget : float
@@ -215,7 +216,7 @@ def expand(
     orders = range(2 * integer("terms", terms, minimum=1, maximum=LARGEST_EXPANSION) + 1)
     values, details, error = Solver(task, orders).solve()
     arithmetic = Arithmetic(task.moments, values, "reference", shift(task.problem, task.times, orders))
-    found = question.combine(arithmetic)
+    found, error = question.combine(arithmetic), told(question, arithmetic, error)
     # Parity makes those of N^{−1/2} that are absent zero; what is left out must not miss more than it may.
     if any(np.abs(value[1::2]).max() > task.tolerance for value in found.values()):
         raise ArgumentError("observables", "approach their limits as 1/N", "one that does so as 1/√N")

@@ -46,14 +46,15 @@ FEW = 6000
 class Question:
     """What is asked, whatever the kind of model: the problem, the moments, and how to combine them.
 
-    `combine` takes a function that gives a moment's value. `start` is the state to go on from, if any. `tops` are the
-    populations of the highest levels of oscillators in the central system, which tell whether it has enough of them.
+    `combine` takes a function that gives a moment's value, or its error if told so. `start` is the state to go on from,
+    if any. `tops` are the populations of the highest levels of oscillators in the central system, which tell whether it
+    has enough of them.
     """
 
     model: Any
     problem: Problem
     moments: list[Moment]
-    combine: Callable[[Callable[[Moment], Any]], dict[str, Any]]
+    combine: Callable[..., dict[str, Any]]
     tops: tuple[Moment, ...] = ()
     start: Any = None
 
@@ -89,17 +90,17 @@ def ask(
         chosen = named(observables, model)
         moments = [moment for observable in chosen.values() for _, moment in observable.terms]
 
-        def combine(value: Callable[[Moment], Any]) -> dict[str, Any]:
-            return {name: observable.combine(value, model) for name, observable in chosen.items()}
+        def combine(value: Callable[[Moment], Any], absolute: bool = False) -> dict[str, Any]:
+            return {name: observable.combine(value, model, absolute) for name, observable in chosen.items()}
     else:
         given = read(observables)
         moments = list(given.values())
 
-        def combine(value: Callable[[Moment], Any]) -> dict[str, Any]:
+        def combine(value: Callable[[Moment], Any], absolute: bool = False) -> dict[str, Any]:
             return {name: value(moment) for name, moment in given.items()}
 
     for moment in moments:
-        moment.check(problem.central.dimension, [c.dimension for c in problem.classes])
+        moment.check(problem.central.dimension, [c.dimension for c in problem.classes], problem.size)
     tops = tuple(Moment(central=top) for top in top_levels(general))
     return Question(model, problem, moments, combine, tops, start)
 
@@ -215,9 +216,8 @@ def answer(
             task, chosen = tried, by
         except (ArgumentError, ConvergenceError, MissingPackageError, TruncationError):
             reading = chosen.run(task)  # which says what it cannot do
-    # The round-off of large values is told, and no reason to refuse them.
-    values, lost = combined(question, task, chosen.ABOUT, reading := _within(reading, task))
-    return values, task, reading if reading.error is None else replace(reading, error=reading.error + lost)
+    values, error = combined(question, task, chosen.ABOUT, _within(reading, task))
+    return values, task, replace(reading, error=error)
 
 
 def _within(reading: Reading, task: Task) -> Reading:
@@ -263,8 +263,10 @@ def check_options(known: frozenset[str], method: str, options: Mapping[str, Any]
     return checked
 
 
-def combined(question: Question, task: Task, about: str, reading: Reading) -> tuple[dict[str, Any], float]:
-    """What was asked for, from what the method read, and the round-off that this adds."""
+def combined(
+    question: Question, task: Task, about: str, reading: Reading
+) -> tuple[dict[str, Any], float | None]:
+    """What was asked for, from what the method read, and its error, which is no reason to refuse it."""
     arithmetic = Arithmetic(
         task.moments,
         reading.values[None],
@@ -277,7 +279,14 @@ def combined(question: Question, task: Task, about: str, reading: Reading) -> tu
             f"the highest level of an oscillator in the central system holds up to {full:.2g}: give it more levels"
         )
     values = {name: value[0] for name, value in question.combine(arithmetic).items()}
-    return values, arithmetic.round_off
+    error = reading.error
+    return values, None if error is None else told(question, arithmetic, error)
+
+
+def told(question: Question, arithmetic: Arithmetic, error: float) -> float:
+    """The error of what was asked for, from that of the method's moments."""
+    errors = question.combine(lambda moment: arithmetic.error(moment, error), absolute=True)
+    return max(error, *(float(np.max(of_values)) for of_values in errors.values()))
 
 
 def at_infinity(model: Any) -> Any:

@@ -24,7 +24,7 @@ from .problem.checks import (
 )
 from .problem.collective import CollectiveModel
 from .problem.moments import Arithmetic, Moment, needed
-from .question import Question, ask, prepare
+from .question import Question, ask, prepare, told
 from .result import Response
 from .state import State
 from .symmetric import response
@@ -98,7 +98,7 @@ def correlation(
     factors = [_factor(question, moment, start, now) for moment in (A, C)]
     solver = response.Response(task, factors[0], factors[1], start is None)
     values, details, error = solver.solve()
-    found = _read(question, task, values, start)
+    found, error = _read(question, task, values, error, start)
     return Response.of(np.broadcast_to(found, when.shape), when, model, task.tolerance, error, details)
 
 
@@ -166,7 +166,8 @@ def spectrum(
         A_, C_ = (None, other) if sign > 0 else (other, None)
         solver = response.Spectral(task, A_, C_, sign * omega / unit)
         values, details, missed = solver.solve()
-        total, error = total + _read(asked, task, values), error + missed
+        found, missed = _read(asked, task, values, missed)
+        total, error = total + found, error + missed
     values = (2 * np.real(total) if adjoint else total) / unit
     means = _means(model, left, right, tolerance, options)
     details["coherent"] = 2 * math.pi * means[0] * means[1]
@@ -279,7 +280,7 @@ def _factor(question: Question, moment: Moment, start: State | None, task: Any) 
     if moment.central is None and not moment.power:
         return None
     problem = question.problem
-    moment.check(problem.central.dimension, [c.dimension for c in problem.classes])
+    moment.check(problem.central.dimension, [c.dimension for c in problem.classes], problem.size)
     if not moment.power or moment.about == "reference":
         return [(1.0, moment)]
     if moment.about == "mean":
@@ -300,7 +301,10 @@ def _mean(moment: Moment, start: State | None, task: Any) -> np.ndarray:
     return values.reshape(1, -1)
 
 
-def _read(question: Question, task: Any, values: np.ndarray, start: State | None = None) -> Any:
+def _read(
+    question: Question, task: Any, values: np.ndarray, error: float, start: State | None = None
+) -> tuple[Any, Any]:
+    """What was asked for, and its error."""
     arithmetic = Arithmetic(
         task.moments,
         values,
@@ -310,7 +314,7 @@ def _read(question: Question, task: Any, values: np.ndarray, start: State | None
         mean=lambda moment: _mean(moment, start, task),
     )
     (found,) = question.combine(arithmetic).values()
-    return found[0]
+    return found[0], told(question, arithmetic, error)
 
 
 def _adjoint(A: Moment, B: Moment) -> bool:

@@ -34,7 +34,8 @@ class Result(Travelling, Mapping[str, Any]):
     tolerance : float
         The error that was asked for.
     error : float or None
-        The estimated error of the moments behind the values; None where the method has no estimate.
+        The estimated error of the values: that of the moments behind them, times what these are multiplied with, and
+        round-off; None where the method has no estimate.
     details : dict
         What the method reports of itself: its cut, number of unknowns, …
     """

@@ -33,7 +33,7 @@ import numpy as np
 from .api import evolve, steady_state
 from .errors import ArgumentError
 from .problem.central_spin import CentralSpinModel
-from .problem.checks import checked, increasing_times, sequence, short, truth
+from .problem.checks import checked, increasing_times, is_sequence, sequence, short, truth
 from .problem.collective import CollectiveModel
 from .problem.description import describe
 from .progress import Progress
@@ -284,8 +284,8 @@ class _Answer:
 
 def names_of(asked: Any) -> list[str]:
     """The names of what is asked for, each once."""
-    names = [asked] if isinstance(asked, str) else sequence("observables", asked)
-    if not names or isinstance(asked, Mapping) or not all(isinstance(name, str) for name in names):
+    names = [asked] if isinstance(asked, str) else list(asked) if is_sequence(asked) else []
+    if not names or not all(isinstance(name, str) for name in names):
         raise ArgumentError(
             "observables", "be names, or (but with `by`) map names to operators", short(asked)
         )

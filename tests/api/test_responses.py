@@ -442,15 +442,7 @@ def test_responses_are_arrays_that_know_their_origin() -> None:
 
 def test_what_is_made_of_a_response_has_neither_its_axis_nor_its_error() -> None:
     found = eigenvalues(CentralSpinModel.figure_2(3), 4)
-    for other in (
-        found[::-1],
-        np.sort(found),
-        abs(found),
-        2 * found,
-        found[:2],
-        found.real,
-        found.reshape(2, 2),
-    ):
+    for other in (found[::-1], np.sort(found), abs(found), 2 * found, found[:2], found.reshape(2, 2)):
         for what in ("axis", "error", "gap"):
             with pytest.raises(ArgumentError, match=f"`response` must hold the values .* to have an? {what}"):
                 getattr(pickle.loads(pickle.dumps(other)), what)

@@ -37,10 +37,10 @@ class Observable:
     terms: tuple[tuple[float, Moment], ...]
     exponent: float = 0.0
 
-    def combine(self, value: Any, model: CentralSpinModel) -> Any:
-        """Add up, `value` giving the value of a moment."""
+    def combine(self, value: Any, model: CentralSpinModel, absolute: bool = False) -> Any:
+        """Add up, `value` giving the value of a moment; or errors, which have no sign."""
         factor = (2 * model.require_boson()) ** -self.exponent if self.exponent else 1.0
-        return factor * sum(c * value(moment) for c, moment in self.terms)
+        return factor * sum((abs(c) if absolute else c) * value(moment) for c, moment in self.terms)
 
 
 def _observables() -> dict[str, Observable]:
