@@ -50,8 +50,8 @@ class Result(Travelling, Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         try:
             return self.data[name]
-        except KeyError:
-            raise UnknownNameError("name", f"be among {', '.join(self.data)}", repr(name)) from None
+        except (KeyError, TypeError):  # or of what cannot be a name
+            raise UnknownNameError("name", f"be among {', '.join(self.data)}", short(name)) from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.data)
@@ -60,7 +60,7 @@ class Result(Travelling, Mapping[str, Any]):
         return len(self.data)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.data
+        return isinstance(name, str) and name in self.data
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -107,6 +107,9 @@ class Trajectory(Result):
     times: np.ndarray = field(default_factory=lambda: np.zeros(0))
     final: Any = None
 
+    def __post_init__(self) -> None:
+        _shaped(self.data, self.times.shape)
+
     @property
     def when(self) -> str:
         """Where the values belong."""
@@ -124,6 +127,9 @@ class Stationary(Result):
     """
 
     state: Any = None
+
+    def __post_init__(self) -> None:
+        _shaped(self.data, ())
 
     @property
     def when(self) -> str:
@@ -269,6 +275,13 @@ class Response(np.ndarray):
                 "response", "be two or more `eigenvalues` to have a gap", short(np.asarray(self))
             )
         return float(-self[1].real)
+
+
+def _shaped(data: Mapping[str, Any], shape: tuple[int, ...]) -> None:
+    """Refuse values of another shape than they must have."""
+    for name, value in data.items():
+        if np.shape(value) != shape:
+            raise ArgumentError("data", f"hold values of shape {shape}", f"{name!r} of {np.shape(value)}")
 
 
 class UnknownNameError(ArgumentError, KeyError):
