@@ -192,7 +192,8 @@ def corrected(limit: Any, coefficient: Any, N: float) -> Any:
 def _summed(limit: Any, coefficients: tuple[Any, ...], N: Any) -> Any:
     N = site_count("N", N)
     data = {
-        name: limit[name] + sum(c[name] / float(N) ** k for k, c in enumerate(coefficients, start=1))
+        name: limit[name]
+        + sum(c[name] / math.prod([float(N)] * k) for k, c in enumerate(coefficients, start=1))
         for name in limit
     }
     return replace(limit, data=data, method="expansion", details={"N": N, **limit.details}, error=None)

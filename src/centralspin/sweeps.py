@@ -200,11 +200,12 @@ def _grid(axes: Any) -> _Grid:
         raise ArgumentError("axes", "map names of parameters to sequences of values", short(axes))
     found = {}
     for name, values in axes.items():
+        must = "be a non-empty sequence of numbers or of words"
+        if np.ma.is_masked(values):
+            raise ArgumentError(f"axes[{name!r}]", must, short(values))
         array = np.asarray(sequence(f"axes[{name!r}]", values))
         if array.ndim != 1 or not array.size or array.dtype.kind not in "biufU":
-            raise ArgumentError(
-                f"axes[{name!r}]", "be a non-empty sequence of numbers or of words", short(values)
-            )
+            raise ArgumentError(f"axes[{name!r}]", must, short(values))
         if not isinstance(name, str) or name in TAKEN:
             raise ArgumentError("axes", f"have names that are not among {', '.join(TAKEN)}", short(name))
         found[name] = array

@@ -107,6 +107,8 @@ def test_masked_numbers_are_refused() -> None:
         CentralSpinModel(N=2, g0=1, central_field=np.ma.array([0, 0, 1.0], mask=[0, 0, 1]))
     with pytest.raises(ArgumentError, match="`g0` must be a finite real number"):
         CentralSpinModel(N=2, g0=MASKED[1])
+    with pytest.raises(ArgumentError, match=r"`axes\['g0'\]` must be a non-empty sequence of numbers"):
+        sweep(MODEL, {"g0": MASKED}, "tau_z", executor="serial")
 
 
 def test_an_infinite_budget_is_one_whatever_its_type() -> None:
