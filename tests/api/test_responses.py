@@ -214,7 +214,7 @@ def test_both_halves_of_a_spectrum_add_to_its_error(monkeypatch) -> None:
     monkeypatch.setattr(Spectral, "solve", lambda self: (*solve(self)[:2], 1.0))
     model = CentralSpinModel.figure_2(N=3)
     errors = [spectrum(model, [0.5], A, SIGMA_MINUS, tolerance=1e-4).error for A in (SIGMA_PLUS, Z)]
-    assert errors[0] == errors[1] > 0
+    assert errors[0] == pytest.approx(errors[1], rel=1e-12) and errors[0] > 0
 
 
 def test_the_sum_rule() -> None:

@@ -162,7 +162,7 @@ def test_what_would_overflow_is_refused() -> None:
     with pytest.raises(ArgumentError, match="`time` must be between"):
         state.at(1e308)
     for size in (1e99, 1e200):
-        with pytest.raises(ArgumentError, match=r"`(model|jumps\[0\])` must have"):
+        with pytest.raises(ArgumentError, match="`model` must have no rate above"):
             sites = Sites(count=2, hamiltonian=X, jumps=[size * X])
             steady_state(CollectiveModel(hamiltonian=X, sites=sites), {"z": Z})
     sites = Sites(count=2, hamiltonian=X, jumps=[X])

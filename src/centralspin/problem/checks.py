@@ -199,8 +199,6 @@ def square_matrix(name: str, value: Any, dimension: int | None = None) -> np.nda
         raise ArgumentError(name, f"be {dimension}×{dimension}", shape)
     if not np.isfinite(matrix).all():
         raise ArgumentError(name, "have finite entries", "not finite everywhere")
-    if (largest := float(np.abs(matrix).max())) > LARGEST_NUMBER:
-        raise ArgumentError(name, f"have entries of at most {LARGEST_NUMBER:g}", f"one with {largest:g}")
     return matrix
 
 
