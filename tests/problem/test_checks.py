@@ -165,6 +165,11 @@ def test_what_would_overflow_is_refused() -> None:
         with pytest.raises(ArgumentError, match="`model` must have no rate above"):
             sites = Sites(count=2, hamiltonian=X, jumps=[size * X])
             steady_state(CollectiveModel(hamiltonian=X, sites=sites), {"z": Z})
+    with pytest.raises(ArgumentError, match="`central_state` must have trace 1"):
+        evolve(MODEL, [1], central_state=[1e200, 0])
+    sites = Sites(count=2, hamiltonian=1e308 * X, jumps=[X])
+    with pytest.raises(ArgumentError, match="`model` must have no rate above"):
+        steady_state(CollectiveModel(hamiltonian=X, sites=sites), {"z": Z})
     sites = Sites(count=2, hamiltonian=X, jumps=[X])
     with pytest.raises(ArgumentError, match="`model` must have no rate above"):
         steady_state(

@@ -212,7 +212,7 @@ def hermitian_matrix(name: str, value: Any, dimension: int | None = None) -> np.
     matrix = square_matrix(name, value, dimension)
     if not is_hermitian(matrix):
         raise ArgumentError(name, "be Hermitian", f"off by {np.abs(matrix - matrix.conj().T).max():.3g}")
-    return (matrix + matrix.conj().T) / 2
+    return np.asarray(matrix / 2 + matrix.conj().T / 2)
 
 
 def density_matrix(
@@ -227,6 +227,8 @@ def density_matrix(
             ket = np.ravel(entries(value)).astype(complex)
         except UNREADABLE:
             raise ArgumentError(name, "be a density matrix or a ket", short(value)) from None
+        if not np.abs(ket).max(initial=0) <= LARGEST_NUMBER:  # of which the square is infinite
+            raise ArgumentError(name, "have trace 1", short(value))
         value = np.outer(ket, ket.conj())
     matrix = hermitian_matrix(name, value, dimension)
     trace = np.trace(matrix).real
