@@ -11,10 +11,10 @@ import numpy as np
 
 from .errors import ArgumentError
 from .problem.central_spin import CentralSpinModel
-from .problem.checks import increasing_times, integer, real_number, sequence
+from .problem.checks import LARGEST_NUMBER, increasing_times, integer, real_number, sequence
 from .problem.collective import CollectiveModel
 from .problem.moments import Arithmetic, Moment
-from .question import LARGEST_CUT, answer, ask, at_infinity, number, prepare
+from .question import LARGEST_CUT, answer, ask, at_infinity, number, prepare, told
 from .result import Expansion, Stationary, Trajectory
 from .state import State, check_trace
 from .symmetric.basis import OperatorBasis
@@ -60,7 +60,8 @@ def evolve(
         "symmetric" (default), "dicke", "full_space", "spin_boson", "mean_field" or "cumulants"; for stationary states
         also "dicke_polynomials".
     tolerance : float
-        Largest absolute error of the moments behind the observables, for integration and truncation together.
+        Largest absolute error of the moments behind the observables, for integration and truncation together. What an
+        observable multiplies them with is in the result's `error`, which is that of the values.
     t_stops : sequence of float
         Times at which something happens that is shorter than a 4000th of the whole time.
     time_budget : float
@@ -93,7 +94,8 @@ def evolve(
     question = ask(model, observables, central_state, bath_bloch, initial, when)
     check_trace(question, "initial")
     stops = sorted(
-        real_number("t_stops", t, minimum=0) * question.problem.unit for t in sequence("t_stops", t_stops)
+        real_number("t_stops", t, minimum=0, maximum=LARGEST_NUMBER) * question.problem.unit
+        for t in sequence("t_stops", t_stops)
     )
     values, task, reading = answer(question, when, tolerance, method, options, time_budget, stops)
     shaped = {
@@ -215,7 +217,7 @@ def expand(
     orders = range(2 * integer("terms", terms, minimum=1, maximum=LARGEST_EXPANSION) + 1)
     values, details, error = Solver(task, orders).solve()
     arithmetic = Arithmetic(task.moments, values, "reference", shift(task.problem, task.times, orders))
-    found = question.combine(arithmetic)
+    found, error = question.combine(arithmetic), told(question, arithmetic, error)
     # Parity makes those of N^{−1/2} that are absent zero; what is left out must not miss more than it may.
     if any(np.abs(value[1::2]).max() > task.tolerance for value in found.values()):
         raise ArgumentError("observables", "approach their limits as 1/N", "one that does so as 1/√N")

@@ -15,7 +15,7 @@ import numpy as np
 
 from .errors import ArgumentError, ConvergenceError, MissingPackageError, TruncationError
 from .problem.central_spin import CentralSpinModel
-from .problem.checks import integer, is_operator, real_number, short
+from .problem.checks import budget, integer, is_operator, real_number, short
 from .problem.collective import CollectiveModel, Correlated, collective_model, top_levels
 from .problem.general import Method, Problem, Task, dimensionless
 from .problem.moments import Arithmetic, Moment, Reading, needed
@@ -48,14 +48,15 @@ FEW = 6000
 class Question:
     """What is asked, whatever the kind of model: the problem, the moments, and how to combine them.
 
-    `combine` takes a function that gives a moment's value. `start` is the state to go on from, if any. `tops` are the
-    populations of the highest levels of oscillators in the central system, which tell whether it has enough of them.
+    `combine` takes a function that gives a moment's value, or its error if told so. `start` is the state to go on from,
+    if any. `tops` are the populations of the highest levels of oscillators in the central system, which tell whether it
+    has enough of them.
     """
 
     model: Any
     problem: Problem
     moments: list[Moment]
-    combine: Callable[[Callable[[Moment], Any]], dict[str, Any]]
+    combine: Callable[..., dict[str, Any]]
     tops: tuple[Moment, ...] = ()
     start: Any = None
 
@@ -91,17 +92,17 @@ def ask(
         chosen = named(observables, model)
         moments = [moment for observable in chosen.values() for _, moment in observable.terms]
 
-        def combine(value: Callable[[Moment], Any]) -> dict[str, Any]:
-            return {name: observable.combine(value, model) for name, observable in chosen.items()}
+        def combine(value: Callable[[Moment], Any], absolute: bool = False) -> dict[str, Any]:
+            return {name: observable.combine(value, model, absolute) for name, observable in chosen.items()}
     else:
         given = read(observables)
         moments = list(given.values())
 
-        def combine(value: Callable[[Moment], Any]) -> dict[str, Any]:
+        def combine(value: Callable[[Moment], Any], absolute: bool = False) -> dict[str, Any]:
             return {name: value(moment) for name, moment in given.items()}
 
     for moment in moments:
-        moment.check(problem.central.dimension, [c.dimension for c in problem.classes])
+        moment.check(problem.central.dimension, [c.dimension for c in problem.classes], problem.size)
     tops = tuple(Moment(central=top) for top in top_levels(general))
     return Question(model, problem, moments, combine, tops, start)
 
@@ -146,6 +147,13 @@ def read(observables: Any) -> dict[str, Moment]:
     return found
 
 
+def method_name(method: Any) -> str:
+    """Return the name of a method, or refuse another one."""
+    if not isinstance(method, str) or method not in METHODS:
+        raise ArgumentError("method", f"be among {', '.join(METHODS)}", short(method))
+    return method
+
+
 def prepare(
     question: Question,
     times: np.ndarray | None,
@@ -156,8 +164,7 @@ def prepare(
     t_stops: Sequence[float] = (),
 ) -> tuple[Task, Method]:
     """Make the task of a method, or refuse it."""
-    if not isinstance(method, str) or method not in METHODS:
-        raise ArgumentError("method", f"be among {', '.join(METHODS)}", short(method))
+    method = method_name(method)
     chosen: Any  # a module; only the one that is used is imported, for QuTiP is slow
     if method == "symmetric":
         from .symmetric import solver as chosen
@@ -167,8 +174,7 @@ def prepare(
     if t_stops:
         checked["t_stops"] = tuple(t_stops)
     tolerance = real_number("tolerance", tolerance, minimum=1e-13, maximum=0.1)
-    unlimited = isinstance(time_budget, float) and time_budget == math.inf
-    budget = math.inf if unlimited else real_number("time_budget", time_budget, minimum=0)
+    seconds = budget("time_budget", time_budget)
     problem = question.problem
     scaled = None if times is None else times * problem.unit
     moments = tuple(needed([*question.moments, *question.tops], chosen.ABOUT))
@@ -177,7 +183,7 @@ def prepare(
         if method != "symmetric":
             raise ArgumentError("initial", f"be a product state with method {method!r}", "a `State`")
         held, moments = question.start.held, tuple(needed([*moments, Moment()], chosen.ABOUT))  # its trace
-    task = Task(problem, scaled, moments, tolerance, checked, Progress(budget), held)
+    task = Task(problem, scaled, moments, tolerance, checked, Progress(seconds), held)
     refusal = chosen.refuses(task)
     if refusal is not None:
         raise refusal
@@ -195,12 +201,13 @@ def answer(
 ) -> tuple[dict[str, Any], Task, Reading]:
     """Run a method: the values by name, its task, and its reading.
 
-    Where `method` is None that is "symmetric", and for a stationary state that needs many unknowns another exact one.
+    Where `method` of a stationary state is None that is "symmetric", and another exact one if it needs many unknowns.
     """
+    free = method is None and times is None
     task, chosen = prepare(
-        question, times, tolerance, method or "symmetric", options or {}, time_budget, t_stops
+        question, times, tolerance, "symmetric" if free else method, options or {}, time_budget, t_stops
     )
-    other, limit = another(question) if method is None and times is None and not options else ("", math.inf)
+    other, limit = another(question) if free and not options else ("", math.inf)
     try:
         reading = chosen.run(replace(task, outgrown=limit))
     except OutgrownError:
@@ -211,9 +218,8 @@ def answer(
             task, chosen = tried, by
         except (ArgumentError, ConvergenceError, MissingPackageError, TruncationError):
             reading = chosen.run(task)  # which says what it cannot do
-    # The round-off of large values is told, and no reason to refuse them.
-    values, lost = combined(question, task, chosen.ABOUT, reading := _within(reading, task))
-    return values, task, reading if reading.error is None else replace(reading, error=reading.error + lost)
+    values, error = combined(question, task, chosen.ABOUT, _within(reading, task))
+    return values, task, replace(reading, error=error)
 
 
 def _within(reading: Reading, task: Task) -> Reading:
@@ -255,12 +261,14 @@ def check_options(known: frozenset[str], method: str, options: Mapping[str, Any]
         if name in checked:
             checked[name] = integer(name, checked[name], minimum=least, maximum=most)
     if "memory_budget" in checked:
-        checked["memory_budget"] = real_number("memory_budget", checked["memory_budget"], minimum=0)
+        checked["memory_budget"] = budget("memory_budget", checked["memory_budget"])
     return checked
 
 
-def combined(question: Question, task: Task, about: str, reading: Reading) -> tuple[dict[str, Any], float]:
-    """What was asked for, from what the method read, and the round-off that this adds."""
+def combined(
+    question: Question, task: Task, about: str, reading: Reading
+) -> tuple[dict[str, Any], float | None]:
+    """What was asked for, from what the method read, and its error, which is no reason to refuse it."""
     arithmetic = Arithmetic(
         task.moments,
         reading.values[None],
@@ -273,7 +281,14 @@ def combined(question: Question, task: Task, about: str, reading: Reading) -> tu
             f"the highest level of an oscillator in the central system holds up to {full:.2g}: give it more levels"
         )
     values = {name: value[0] for name, value in question.combine(arithmetic).items()}
-    return values, arithmetic.round_off
+    error = reading.error
+    return values, None if error is None else told(question, arithmetic, error)
+
+
+def told(question: Question, arithmetic: Arithmetic, error: float) -> float:
+    """The error of what was asked for, from that of the method's moments."""
+    errors = question.combine(lambda moment: arithmetic.error(moment, error), absolute=True)
+    return max(error, *(float(np.max(of_values)) for of_values in errors.values()))
 
 
 def at_infinity(model: Any) -> Any:

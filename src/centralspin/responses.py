@@ -12,6 +12,7 @@ import numpy as np
 from .errors import ArgumentError
 from .problem.central_spin import CentralSpinModel
 from .problem.checks import (
+    LARGEST_NUMBER,
     checked,
     increasing_times,
     integer,
@@ -23,7 +24,7 @@ from .problem.checks import (
 )
 from .problem.collective import CollectiveModel
 from .problem.moments import Arithmetic, Moment, needed
-from .question import Question, ask, prepare
+from .question import Question, ask, prepare, told
 from .result import Response
 from .state import State
 from .symmetric import response
@@ -97,7 +98,7 @@ def correlation(
     factors = [_factor(question, moment, start, now) for moment in (A, C)]
     solver = response.Response(task, factors[0], factors[1], start is None)
     values, details, error = solver.solve()
-    found = _read(question, task, values, start)
+    found, error = _read(question, task, values, error, start)
     return Response.of(np.broadcast_to(found, when.shape), when, model, task.tolerance, error, details)
 
 
@@ -145,12 +146,14 @@ def spectrum(
     ArgumentError, ConvergenceError, TruncationError
         As `correlation`.
     """
-    omega = np.array([real_number("frequencies", w) for w in sequence("frequencies", frequencies)])
-    if not len(omega):
+    given = sequence("frequencies", frequencies)
+    if not given:
         raise ArgumentError("frequencies", "hold at least one frequency", "empty")
     left, right = _moment("A", A), _moment("B", B)
     question = ask(model, {"A": left, "B": right})
     unit = question.problem.unit
+    most = LARGEST_NUMBER * unit
+    omega = np.array([real_number("frequencies", w, minimum=-most, maximum=most) for w in given])
     total: Any = 0.0
     adjoint = _adjoint(left, right)
     error = 0.0
@@ -163,7 +166,8 @@ def spectrum(
         A_, C_ = (None, other) if sign > 0 else (other, None)
         solver = response.Spectral(task, A_, C_, sign * omega / unit)
         values, details, missed = solver.solve()
-        total, error = total + _read(asked, task, values), error + missed
+        found, missed = _read(asked, task, values, missed)
+        total, error = total + found, error + missed
     values = (2 * np.real(total) if adjoint else total) / unit
     means = _means(model, left, right, tolerance, options)
     details["coherent"] = 2 * math.pi * means[0] * means[1]
@@ -276,7 +280,7 @@ def _factor(question: Question, moment: Moment, start: State | None, task: Any) 
     if moment.central is None and not moment.power:
         return None
     problem = question.problem
-    moment.check(problem.central.dimension, [c.dimension for c in problem.classes])
+    moment.check(problem.central.dimension, [c.dimension for c in problem.classes], problem.size)
     if not moment.power or moment.about == "reference":
         return [(1.0, moment)]
     if moment.about == "mean":
@@ -297,7 +301,10 @@ def _mean(moment: Moment, start: State | None, task: Any) -> np.ndarray:
     return values.reshape(1, -1)
 
 
-def _read(question: Question, task: Any, values: np.ndarray, start: State | None = None) -> Any:
+def _read(
+    question: Question, task: Any, values: np.ndarray, error: float, start: State | None = None
+) -> tuple[Any, Any]:
+    """What was asked for, and its error."""
     arithmetic = Arithmetic(
         task.moments,
         values,
@@ -307,7 +314,7 @@ def _read(question: Question, task: Any, values: np.ndarray, start: State | None
         mean=lambda moment: _mean(moment, start, task),
     )
     (found,) = question.combine(arithmetic).values()
-    return found[0]
+    return found[0], told(question, arithmetic, error)
 
 
 def _adjoint(A: Moment, B: Moment) -> bool:

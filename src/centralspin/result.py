@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
-from .errors import ArgumentError
+from .errors import ArgumentError, ConvergenceError
 from .problem.checks import checked, short, site_count
 from .travel import Saved, Travelling
 
@@ -33,7 +34,8 @@ class Result(Travelling, Mapping[str, Any]):
     tolerance : float
         The error that was asked for.
     error : float or None
-        The estimated error of the moments behind the values; None where the method has no estimate.
+        The estimated error of the values: that of the moments behind them, times what these are multiplied with, and
+        round-off; None where the method has no estimate.
     details : dict
         What the method reports of itself: its cut, number of unknowns, …
     """
@@ -48,8 +50,8 @@ class Result(Travelling, Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         try:
             return self.data[name]
-        except KeyError:
-            raise UnknownNameError("name", f"be among {', '.join(self.data)}", repr(name)) from None
+        except (KeyError, TypeError):  # or of what cannot be a name
+            raise UnknownNameError("name", f"be among {', '.join(self.data)}", short(name)) from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.data)
@@ -58,7 +60,7 @@ class Result(Travelling, Mapping[str, Any]):
         return len(self.data)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.data
+        return isinstance(name, str) and name in self.data
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -105,6 +107,9 @@ class Trajectory(Result):
     times: np.ndarray = field(default_factory=lambda: np.zeros(0))
     final: Any = None
 
+    def __post_init__(self) -> None:
+        _shaped(self.data, self.times.shape)
+
     @property
     def when(self) -> str:
         """Where the values belong."""
@@ -122,6 +127,9 @@ class Stationary(Result):
     """
 
     state: Any = None
+
+    def __post_init__(self) -> None:
+        _shaped(self.data, ())
 
     @property
     def when(self) -> str:
@@ -184,7 +192,8 @@ def corrected(limit: Any, coefficient: Any, N: float) -> Any:
 def _summed(limit: Any, coefficients: tuple[Any, ...], N: Any) -> Any:
     N = site_count("N", N)
     data = {
-        name: limit[name] + sum(c[name] / float(N) ** k for k, c in enumerate(coefficients, start=1))
+        name: limit[name]
+        + sum(c[name] / math.prod([float(N)] * k) for k, c in enumerate(coefficients, start=1))
         for name in limit
     }
     return replace(limit, data=data, method="expansion", details={"N": N, **limit.details}, error=None)
@@ -195,21 +204,19 @@ class Response(np.ndarray):
 
     Attributes
     ----------
-    axis : ndarray
-        The times, frequencies or numbers of the values.
     problem : CentralSpinModel or CollectiveModel
         What was solved.
-    tolerance, error : float
-        The error that was asked for, and its estimate.
+    tolerance : float
+        The error that was asked for.
     details : dict
         What the method reports of itself.
     """
 
-    axis: np.ndarray
     problem: Any
     tolerance: float
-    error: float
     details: dict[str, Any]
+    #: The values as they were returned, their axis and error: of an array that was made from them neither is known.
+    _returned: tuple[np.ndarray, np.ndarray, float] | None
 
     @classmethod
     def of(
@@ -221,38 +228,61 @@ class Response(np.ndarray):
         error: float,
         details: dict[str, Any],
     ) -> Response:
-        """Make one."""
-        found = np.array(values).view(cls)
-        found.axis, found.problem, found.details = axis, problem, details
-        found.tolerance, found.error = tolerance, error
+        """Make one, if all values are numbers."""
+        found = np.array(values)
+        if np.isnan(found).any() or math.isnan(error):
+            raise ConvergenceError("What the method gives are not numbers.")
+        return cls._holding(found, problem, tolerance, details, (found.copy(), axis, error))
+
+    @classmethod
+    def _holding(cls, values: np.ndarray, *parts: Any) -> Response:
+        found = values.view(cls)
+        found.problem, found.tolerance, found.details, found._returned = parts
         return found
 
     def __array_finalize__(self, other: Any) -> None:
-        for name in ("axis", "problem", "tolerance", "error", "details"):
+        for name in ("problem", "tolerance", "details", "_returned"):
             setattr(self, name, getattr(other, name, None))
 
     def __reduce__(self) -> Any:
-        return Response.of, (
-            np.asarray(self),
-            self.axis,
-            self.problem,
-            self.tolerance,
-            self.error,
-            self.details,
-        )
+        parts = self.problem, self.tolerance, self.details, self._returned
+        return Response._holding, (np.asarray(self), *parts)
+
+    def _of_returned(self, what: str) -> tuple[np.ndarray, float]:
+        """Axis and error, if the values are still those that were returned."""
+        if self._returned is None or not np.array_equal(self, self._returned[0]):
+            must = f"hold the values as they were returned, and all of them, to have {what}"
+            raise ArgumentError("response", must, short(np.asarray(self)))
+        return self._returned[1:]
+
+    @property
+    def axis(self) -> np.ndarray:
+        """The times, frequencies or numbers of the values; refused where they are others than were returned."""
+        return self._of_returned("an axis")[0]
+
+    @property
+    def error(self) -> float:
+        """The estimated error of the values; refused where they are others than were returned."""
+        return self._of_returned("an error")[1]
 
     @property
     def gap(self) -> float:
         """Of eigenvalues: the rate of the slowest decay, the stationary state aside."""
-        # Times and frequencies are no integers, and a part of an array has another shape than its axis.
+        axis = self._of_returned("a gap")[0]
         if (
-            np.shape(self.axis) != self.shape
-            or not np.issubdtype(self.axis.dtype, np.integer)
-            or self.size < 2
-        ):
-            must = "be two or more, all that `eigenvalues` returned, to have a gap"
-            raise ArgumentError("eigenvalues", must, short(np.asarray(self)))
+            not np.issubdtype(axis.dtype, np.integer) or self.size < 2
+        ):  # times and frequencies are no integers
+            raise ArgumentError(
+                "response", "be two or more `eigenvalues` to have a gap", short(np.asarray(self))
+            )
         return float(-self[1].real)
+
+
+def _shaped(data: Mapping[str, Any], shape: tuple[int, ...]) -> None:
+    """Refuse values of another shape than they must have."""
+    for name, value in data.items():
+        if np.shape(value) != shape:
+            raise ArgumentError("data", f"hold values of shape {shape}", f"{name!r} of {np.shape(value)}")
 
 
 class UnknownNameError(ArgumentError, KeyError):

@@ -19,7 +19,7 @@ from scipy.special import gammaln
 
 from .errors import ArgumentError
 from .problem.central_spin import CentralSpinModel
-from .problem.checks import complex_array, integer, is_qobj, short
+from .problem.checks import complex_array, integer, short
 from .problem.collective import CollectiveModel
 from .problem.moments import Moment
 from .question import ask, prepare
@@ -146,7 +146,7 @@ def dicke_state(
 
 
 def _ket(name: str, ket: Any, dimension: int) -> np.ndarray:
-    vector = np.ravel(complex_array(name, ket.full() if is_qobj(ket) else ket))
+    vector = np.ravel(complex_array(name, ket))
     size = float(np.linalg.norm(vector))
     if len(vector) != dimension or not abs(size - 1) < 1e-9:
         raise ArgumentError(

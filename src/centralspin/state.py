@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .errors import ArgumentError
-from .problem.checks import real_number, square_matrix
+from .problem.checks import LARGEST_NUMBER, real_number, square_matrix
 from .problem.collective import Correlated
 from .problem.moments import Reading
 from .question import Question, answer, ask, number
@@ -79,6 +79,10 @@ class State(Saved, Correlated):
         """
         basis = self._basis
         K = square_matrix("operator", operator, basis.dimension)
+        before = 1.0 if self.held.product is None else float(np.abs(self.held.product).max())
+        if (size := float(np.abs(K).max()) * math.sqrt(before)) > (most := math.sqrt(LARGEST_NUMBER)):
+            must = f"have entries that multiply with those before to {most:g} at most"
+            raise ArgumentError("operator", must, f"one with {size:.3g}")
         return replace(self, held=self.held.multiplied(self.held.basis.sandwich(K)))
 
     def normalized(self) -> State:
@@ -97,7 +101,7 @@ class State(Saved, Correlated):
 
     def at(self, time: float) -> State:
         """The same state with its clock set to another time, which only functions of time in a model can tell."""
-        return replace(self, time=real_number("time", time))
+        return replace(self, time=real_number("time", time, minimum=-LARGEST_NUMBER, maximum=LARGEST_NUMBER))
 
     def expect(self, observables: Any, *, tolerance: float | None = None) -> Result:
         r"""Return the expectation values Tr(Oρ), by name.

@@ -33,11 +33,11 @@ import numpy as np
 from .api import evolve, steady_state
 from .errors import ArgumentError
 from .problem.central_spin import CentralSpinModel
-from .problem.checks import checked, increasing_times, sequence, short, truth
+from .problem.checks import checked, increasing_times, is_sequence, sequence, short, truth
 from .problem.collective import CollectiveModel
 from .problem.description import describe
 from .progress import Progress
-from .question import METHODS, read
+from .question import method_name, read
 from .software import THREADS, __version__
 from .symmetric.neighbours import Neighbours, starting_from
 from .travel import meaning
@@ -135,8 +135,8 @@ def sweep(
     if executor is None and getattr(current_process(), "_inheriting", False):
         sys.exit(1)  # a worker that reads a script without the guard: the sweep that started it says so, once
     grid = _grid(axes)
-    if options.get("method", "symmetric") not in METHODS:
-        raise ArgumentError("method", f"be among {', '.join(METHODS)}", short(options["method"]))
+    if "method" in options and not (options["method"] is None and times is None):
+        method_name(options["method"])
     if not (executor is None or executor == "serial" or callable(getattr(executor, "submit", None))):
         must = 'be a concurrent.futures executor, "serial" or None'
         raise ArgumentError("executor", must, short(executor))
@@ -200,11 +200,12 @@ def _grid(axes: Any) -> _Grid:
         raise ArgumentError("axes", "map names of parameters to sequences of values", short(axes))
     found = {}
     for name, values in axes.items():
+        must = "be a non-empty sequence of numbers or of words"
+        if np.ma.is_masked(values):
+            raise ArgumentError(f"axes[{name!r}]", must, short(values))
         array = np.asarray(sequence(f"axes[{name!r}]", values))
         if array.ndim != 1 or not array.size or array.dtype.kind not in "biufU":
-            raise ArgumentError(
-                f"axes[{name!r}]", "be a non-empty sequence of numbers or of words", short(values)
-            )
+            raise ArgumentError(f"axes[{name!r}]", must, short(values))
         if not isinstance(name, str) or name in TAKEN:
             raise ArgumentError("axes", f"have names that are not among {', '.join(TAKEN)}", short(name))
         found[name] = array
@@ -284,8 +285,8 @@ class _Answer:
 
 def names_of(asked: Any) -> list[str]:
     """The names of what is asked for, each once."""
-    names = [asked] if isinstance(asked, str) else sequence("observables", asked)
-    if not names or isinstance(asked, Mapping) or not all(isinstance(name, str) for name in names):
+    names = [asked] if isinstance(asked, str) else list(asked) if is_sequence(asked) else []
+    if not names or not all(isinstance(name, str) for name in names):
         raise ArgumentError(
             "observables", "be names, or (but with `by`) map names to operators", short(asked)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import os
@@ -14,7 +15,7 @@ import numpy as np
 
 from .errors import ArgumentError
 from .problem.central_spin import CentralSpinModel
-from .problem.checks import short
+from .problem.checks import sequence, short
 from .problem.description import describe, restore
 from .problem.general import Problem, SiteClass, System, Task
 from .problem.moments import Moment
@@ -22,7 +23,7 @@ from .problem.observables import OBSERVABLES
 from .software import __version__
 
 #: Written into every file; it counts up when what is written changes.
-FORMAT = 2
+FORMAT = 3
 #: The look of the book's figures: colour-blind-safe colours, and line styles that tell curves apart in greyscale.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
@@ -61,14 +62,19 @@ class Saved:
         Raises
         ------
         ArgumentError
-            If the problem holds functions of time, which cannot be written down.
+            If the problem holds functions of time, which cannot be written down, or no such file can be written.
         """
         arrays: dict[str, np.ndarray] = {}
         header = {"format": FORMAT, "centralspin": __version__, "content": _pack(self, arrays)}
-        path = Path(path)
-        path = path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
-        np.savez(path, **{"header": np.array(json.dumps(header)), **arrays})  # type: ignore[arg-type]
-        return path
+        header["checksum"] = _checksum(header, arrays)
+        try:
+            to = Path(path)
+            to = to if to.suffix == ".npz" else to.with_name(to.name + ".npz")
+            np.savez(to, **{"header": np.array(json.dumps(header)), **arrays})  # type: ignore[arg-type]
+        except (OSError, TypeError, ValueError) as error:
+            why = f": {error.strerror}" if isinstance(error, OSError) else ""
+            raise ArgumentError("path", "name a file that can be written", short(path) + why) from None
+        return to
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -87,7 +93,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     Raises
     ------
     ArgumentError
-        If the file is not one that a result has written.
+        If the file is not one that a result has written, or if it has been changed since.
 
     Examples
     --------
@@ -101,17 +107,33 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     must = "name a file that `.save` of a result has written"
     try:
-        with np.load(Path(path), allow_pickle=False) as file:
+        with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = dict(file)
         header = json.loads(str(arrays.pop("header")))
         version = header["format"]
     except OSError as error:
         raise ArgumentError("path", must, f"{short(str(path))}: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError, EOFError):
-        raise ArgumentError("path", must, short(str(path))) from None
+    except Exception:  # whatever NumPy makes of a file of another kind, or of a damaged one
+        raise ArgumentError("path", must, f"{short(str(path))}, another or a damaged one") from None
     if version != FORMAT:
         raise ArgumentError("path", f"{must} (format {FORMAT})", f"of format {short(version)}")
-    return _unpack(header["content"], arrays)
+    try:
+        if header.pop("checksum") != _checksum(header, arrays):
+            raise ValueError
+        found = _unpack(header["content"], arrays)
+    except Exception:
+        found = None
+    if not isinstance(found, Saved):
+        raise ArgumentError("path", must, f"{short(str(path))}, which has been changed since")
+    return found
+
+
+def _checksum(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+    """What tells whether a file still is as it was written."""
+    found = hashlib.sha256(json.dumps(header).encode())
+    for name, array in sorted(arrays.items()):
+        found.update(f"{name} {array.dtype.str} {array.shape} ".encode() + array.tobytes())
+    return found.hexdigest()
 
 
 def _pack(value: Any, arrays: dict[str, np.ndarray], name: str = "value") -> Any:
@@ -138,12 +160,16 @@ def _unpack(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
     if kind == "result":
         return (Saved._kinds | PARTS)[content](**{k: _unpack(v, arrays) for k, v in value["parts"].items()})
     if kind == "array":
+        if not np.isfinite(arrays[content]).all():  # nor words
+            raise ValueError("An array does not hold finite numbers.")
         return arrays[content]
     if kind in ("list", "tuple"):
         return {"list": list, "tuple": tuple}[kind](_unpack(v, arrays) for v in content)
     if kind == "mapping":
         return {k: _unpack(v, arrays) for k, v in content}
-    return restore(content)
+    if kind == "described":
+        return restore(content)
+    raise ValueError("What is written is of no known kind.")
 
 
 class Travelling(Saved):
@@ -202,7 +228,10 @@ class Travelling(Saved):
         from .optional import matplotlib
 
         pyplot = importlib.import_module("matplotlib.pyplot")
-        chosen = list(self.data) if names is None else [names] if isinstance(names, str) else list(names)
+        if not (axis is None or callable(getattr(axis, "plot", None))):
+            raise ArgumentError("axis", "be a matplotlib axis", short(axis))
+        names = list(self.data) if names is None else names
+        chosen = [names] if isinstance(names, str) else sequence("names", names)
         values = {name: self[name] for name in chosen}  # type: ignore[index]
         if not_real := [name for name, value in values.items() if np.iscomplexobj(value)]:
             raise ArgumentError("names", "name real values, which can be drawn", ", ".join(not_real))

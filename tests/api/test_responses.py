@@ -1,5 +1,6 @@
 """Correlations, spectra and decay rates against QuTiP, the whole space and closed forms."""
 
+import copy
 import math
 import pickle
 from dataclasses import replace
@@ -30,6 +31,7 @@ from centralspin.methods.full_space import FullSpace
 from centralspin.problem.collective import collective_model
 from centralspin.problem.general import dimensionless
 from centralspin.question import ask
+from centralspin.result import Response
 from centralspin.symmetric import response
 from centralspin.symmetric.response import Decay, Spectral
 
@@ -212,7 +214,7 @@ def test_both_halves_of_a_spectrum_add_to_its_error(monkeypatch) -> None:
     monkeypatch.setattr(Spectral, "solve", lambda self: (*solve(self)[:2], 1.0))
     model = CentralSpinModel.figure_2(N=3)
     errors = [spectrum(model, [0.5], A, SIGMA_MINUS, tolerance=1e-4).error for A in (SIGMA_PLUS, Z)]
-    assert errors[0] == errors[1] > 0
+    assert errors[0] == pytest.approx(errors[1], rel=1e-12) and errors[0] > 0
 
 
 def test_the_sum_rule() -> None:
@@ -376,7 +378,7 @@ def test_there_is_a_gap_only_between_eigenvalues() -> None:
         lambda: eigenvalues(model, 4)[1:].gap,
         lambda: correlation(model, [0, 1.0], (None, X, X)).gap,
     ):
-        with pytest.raises(ArgumentError, match="`eigenvalues` must be two or more"):
+        with pytest.raises(ArgumentError, match=r"`response` must (be two or more|hold the values)"):
             call()
     assert pickle.loads(pickle.dumps(eigenvalues(model, 4))).gap == gap(model)
 
@@ -433,9 +435,38 @@ def test_responses_are_arrays_that_know_their_origin() -> None:
     model = CentralSpinModel.figure_2(5)
     found = correlation(model, [0, 1.0], (None, X, X))
     assert found.shape == (2,) and found[0] == pytest.approx(1, abs=1e-8)
-    copy = pickle.loads(pickle.dumps(found))
-    assert copy.problem.N == 5 and copy.error == found.error and (copy.axis == [0, 1]).all()
-    np.testing.assert_array_equal(copy, found)
+    other = pickle.loads(pickle.dumps(found))
+    assert other.problem.N == 5 and other.error == found.error and (other.axis == [0, 1]).all()
+    np.testing.assert_array_equal(other, found)
+
+
+def test_what_is_made_of_a_response_has_neither_its_axis_nor_its_error() -> None:
+    found = eigenvalues(CentralSpinModel.figure_2(3), 4)
+    for other in (found[::-1], np.sort(found), abs(found), 2 * found, found[:2], found.reshape(2, 2)):
+        for what in ("axis", "error", "gap"):
+            with pytest.raises(ArgumentError, match=f"`response` must hold the values .* to have an? {what}"):
+                getattr(pickle.loads(pickle.dumps(other)), what)
+        assert other.problem.N == 3 and other.tolerance == 1e-6
+    for same in (found.copy(), found[:], pickle.loads(pickle.dumps(found)), copy.deepcopy(found)):
+        assert (same.gap, same.error) == (found.gap, found.error) and (same.axis == range(4)).all()
+    found[1] = 0
+    with pytest.raises(ArgumentError, match="to have a gap"):
+        found.gap  # noqa: B018
+
+
+def test_a_frequency_may_be_so_large_that_nothing_is_left() -> None:
+    model = CentralSpinModel.figure_2(3)
+    for A in (SIGMA_PLUS, SIGMA_MINUS):
+        found = spectrum(model, [-1e100, 1e17, 1e100], A, SIGMA_MINUS)
+        assert np.abs(found).max() <= 1e-16
+        with pytest.raises(ArgumentError, match=r"`frequencies` must be between -4e\+100 and 4e\+100"):
+            spectrum(model, [1e308], A, SIGMA_MINUS)
+
+
+def test_what_is_no_number_is_never_returned() -> None:
+    for value, error in ((math.nan, 0.0), (1.0, math.nan)):
+        with pytest.raises(ConvergenceError, match="are not numbers"):
+            Response.of([value], np.zeros(1), None, 1e-6, error, {})
 
 
 def test_units_change_nothing() -> None:

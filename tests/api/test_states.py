@@ -242,7 +242,7 @@ def test_errors_are_those_of_the_whole_history(N: float, tolerance: float) -> No
     for k, step in enumerate((0.3, 0.3, 1.2), start=1):
         run = evolve(model, [0, step], OBSERVABLES, tolerance=tolerance, initial=run.final)
         apart.append(max(abs(run[name][-1] - exact[name][k]) for name in OBSERVABLES))
-        assert apart[-1] <= run.error <= 2 * tolerance
+        assert apart[-1] <= run.error <= 3 * tolerance  # that of moments, times the mean in fourth powers
     first = evolve(model, [0, 0.2], ["tau_z"], tolerance=tolerance).final
     found = first.expect(OBSERVABLES)
     assert max(abs(found[name] - exact[name][0]) for name in OBSERVABLES) <= found.error <= 2 * tolerance

@@ -9,7 +9,17 @@ import pytest
 from conftest import PAPER
 
 import centralspin
-from centralspin import ArgumentError, CollectiveModel, Moment, Sites, evolve, expand, load, steady_state
+from centralspin import (
+    ArgumentError,
+    CollectiveModel,
+    Moment,
+    Sites,
+    evolve,
+    expand,
+    load,
+    steady_state,
+    travel,
+)
 from centralspin.problem.central_spin import SIGMA_MINUS, SIGMA_PLUS
 from centralspin.problem.description import describe, restore
 
@@ -145,8 +155,6 @@ def test_figure_shows_the_values_in_the_style_of_the_book() -> None:
     mpl = pytest.importorskip("matplotlib")
     mpl.use("Agg")
     style = pytest.importorskip("claimbook.style")
-    from centralspin import travel
-
     assert (travel.COLOURS, travel.STYLES) == (style.COLOURS, style.STYLES)
     result = evolve(PAPER.replace(N=3), TIMES, NAMES)
     axis = result.plot()
@@ -163,3 +171,89 @@ def test_figure_shows_the_values_in_the_style_of_the_book() -> None:
     with pytest.raises(ArgumentError, match="`names` must name real values"):
         evolve(COLLECTIVE, TIMES, {"lowering": Moment(central=SIGMA_MINUS)}).plot()
     mpl.pyplot.close("all")
+
+
+def edited(path, new, change) -> None:
+    """Write a file whose header and arrays are changed, with or without a checksum that fits."""
+    with np.load(path) as file:
+        arrays = dict(file)
+    header = json.loads(str(arrays.pop("header")))
+    change(header["content"], arrays)
+    sums = {header.pop("checksum"), travel._checksum(header, arrays)}
+    for number, checksum in enumerate(sums):
+        text = np.array(json.dumps({**header, "checksum": checksum}))
+        np.savez(f"{new}-{number}.npz", header=text, **arrays)
+
+
+def test_every_damaged_file_is_refused_in_a_sentence(tmp_path) -> None:
+    path = evolve(PAPER.replace(N=3), TIMES, NAMES).save(tmp_path / "whole")
+    whole, right = path.read_bytes(), load(path)
+    other = tmp_path / "damaged.npz"
+    random = np.random.default_rng(1)
+    for k in range(300):
+        damaged = bytearray(whole[: random.integers(len(whole))] if k % 3 == 0 else whole)
+        if k % 3:
+            damaged[random.integers(len(whole))] ^= 1 << random.integers(8)
+        other.write_bytes(damaged)
+        try:
+            assert load(other) == right  # what tells nothing, such as a date
+        except ArgumentError as refusal:
+            assert str(refusal).startswith("Argument `path` must name a file") and "\n" not in str(refusal)
+
+
+CHANGES = {
+    "nothing": lambda content, arrays: content.clear(),
+    "another kind": lambda content, arrays: (content.clear(), content.update(a=1)),
+    "a number": lambda content, arrays: (content.clear(), content.update(described=1)),
+    "an unknown part": lambda content, arrays: content["parts"].update(b=content["parts"]["method"]),
+    "a missing part": lambda content, arrays: content["parts"].pop("data"),
+    "a missing array": lambda content, arrays: arrays.popitem(),
+    "no numbers": lambda content, arrays: arrays.update(array_0=np.full(3, np.nan)),
+    "words": lambda content, arrays: arrays.update(array_0=np.array(["a", "b", "c"])),
+    "too few": lambda content, arrays: arrays.update(array_0=np.zeros(0)),
+    "a model that is none": lambda content, arrays: content["parts"]["problem"]["described"].update(N=-3),
+    "no model": lambda content, arrays: content["parts"]["problem"]["described"].update(kind=[]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_file_that_was_changed_is_refused_whether_or_not_its_checksum_fits(tmp_path, change: str) -> None:
+    path = evolve(PAPER.replace(N=3), TIMES, NAMES).save(tmp_path / "whole")
+    edited(path, tmp_path / "changed", CHANGES[change])
+    files = list(tmp_path.glob("changed-*"))
+    assert len(files) == 2
+    for file in files:
+        with pytest.raises(
+            ArgumentError, match=r"`path` must name .*changed-[01]\.npz', which has been changed"
+        ):
+            load(file)
+
+
+def test_another_number_of_sites_in_a_file_is_noticed(tmp_path) -> None:
+    path = evolve(PAPER.replace(N=3), TIMES, NAMES).save(tmp_path / "whole")
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays["header"] = np.array(str(arrays["header"]).replace('"N": 3', '"N": 5'))
+    np.savez(path, **arrays)
+    with pytest.raises(ArgumentError, match="which has been changed since"):
+        load(path)
+
+
+def test_what_is_no_path_name_or_axis_is_refused_in_a_sentence() -> None:
+    result = evolve(PAPER.replace(N=2), TIMES, NAMES)
+    for path in ("/nowhere/x", None, 3, b"x", "", "/", "a\0b"):
+        with pytest.raises(
+            ArgumentError, match=r"^Argument `path` must name a file that can be written, but is"
+        ):
+            result.save(path)
+    for name in (["Q2"], 3, None, {}):
+        assert name not in result
+        with pytest.raises(ArgumentError, match=r"^Argument `name` must be among Q2, tau_z"):
+            result[name]
+    pytest.importorskip("matplotlib").use("Agg")
+    with pytest.raises(ArgumentError, match=r"^Argument `names` must be a sequence, but is 3"):
+        result.plot(3)
+    with pytest.raises(ArgumentError, match=r"^Argument `name` must be among Q2, tau_z, but is 3"):
+        result.plot([3])
+    with pytest.raises(ArgumentError, match=r"^Argument `axis` must be a matplotlib axis, but is 3"):
+        result.plot(axis=3)

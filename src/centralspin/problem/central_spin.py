@@ -12,9 +12,9 @@ from ..errors import ArgumentError
 from . import terms
 from .checks import (
     density_matrix,
+    entries,
     hermitian_matrix,
     is_operator,
-    is_qobj,
     is_vector,
     real_number,
     real_vector,
@@ -205,11 +205,10 @@ class CentralSpinModel:
             if state not in ("up", "down"):
                 raise ArgumentError(name, must, short(state))
             state = (0, 0, 1) if state == "up" else (0, 0, -1)
-        if is_vector(state) and len(state) == 3:
+        length = len(entries(state)) if is_vector(state) else 0
+        if length == 3:
             return (np.eye(2) + np.tensordot(bloch_vector(name, state), PAULI, axes=1)) / 2
-        if not (is_operator(state) or is_vector(state)):
-            raise ArgumentError(name, must, short(state))
-        if is_qobj(state) or len(state) == 2:
+        if is_operator(state) or length == 2:
             return density_matrix(name, state, 2)
         raise ArgumentError(name, must, short(state))
 

@@ -6,10 +6,11 @@ import functools
 import inspect
 import math
 import numbers
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
+from scipy.sparse import issparse
 
 from ..errors import ArgumentError
 
@@ -20,6 +21,8 @@ LARGEST_NUMBER = 1e100
 #: Above this size of a bath nothing depends on it any more; larger integers have no floating-point value.
 LARGEST_COUNT = 1e300
 
+#: What reading numbers out of an argument may raise.
+UNREADABLE = (TypeError, ValueError, OverflowError)
 #: From the name of an argument and its value to a clean value, or a refusal.
 Rule = Callable[[str, Any], Any]
 P = ParamSpec("P")
@@ -69,9 +72,20 @@ def short(value: Any) -> str:
     return text if len(text) <= 120 else f"{text[:100]} … ({type(value).__name__})"
 
 
+def is_truth(value: Any) -> bool:
+    """Whether a value is True or False."""
+    return isinstance(value, (bool, np.bool_))
+
+
 def is_real(value: Any) -> bool:
-    """Whether a value is one real number and no truth value."""
-    return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+    """Whether a value is one real number, no truth value and no length of time."""
+    return isinstance(value, numbers.Real) and not is_truth(value) and not isinstance(value, np.timedelta64)
+
+
+def plain(value: Any) -> Any:
+    """A number of NumPy, or an array without axes, as one of Python, which can be compared with any other."""
+    one = isinstance(value, (np.number, np.ndarray)) and value.ndim == 0 and value.dtype.kind in "iufcO"
+    return value.item() if one and not np.ma.is_masked(value) else value
 
 
 def real_number(name: str, value: Any, *, minimum: float = -math.inf, maximum: float = math.inf) -> float:
@@ -81,12 +95,11 @@ def real_number(name: str, value: Any, *, minimum: float = -math.inf, maximum: f
         kind = f"be a finite number not below {minimum:g}"
     if maximum < math.inf:
         kind = f"be between {minimum:g} and {maximum:g}"
-    if isinstance(value, np.ndarray) and value.ndim == 0:
-        value = value.item()
-    if not is_real(value):
+    given = plain(value)
+    if not is_real(given):
         raise ArgumentError(name, kind, short(value))
     try:
-        number = float(value)
+        number = float(given)
     except OverflowError:
         number = math.inf
     if not (math.isfinite(number) and minimum <= number <= maximum):
@@ -96,23 +109,31 @@ def real_number(name: str, value: Any, *, minimum: float = -math.inf, maximum: f
 
 def integer(name: str, value: Any, *, minimum: int = 0, maximum: int = 10**6) -> int:
     """Return `value` as an integer between `minimum` and `maximum`."""
-    if not is_real(value) or not minimum <= value <= maximum or value != int(value):
+    given = plain(value)
+    if not is_real(given) or not minimum <= given <= maximum or given != int(given):
         raise ArgumentError(name, f"be an integer from {minimum} to {maximum:,}", short(value))
-    return int(value)
+    return int(given)
+
+
+def budget(name: str, value: Any) -> float:
+    """Return `value` as a number from 0 on, or `math.inf`."""
+    given = plain(value)
+    return math.inf if is_real(given) and given == math.inf else real_number(name, value, minimum=0)
 
 
 def site_count(name: str, value: Any) -> float:
     """Return a number of sites: a positive integer, or `math.inf`."""
-    if is_real(value) and value == math.inf:
+    given = plain(value)
+    if is_real(given) and given == math.inf:
         return math.inf
-    whole = is_real(value) and value == value and value >= 1 and value == int(value)
+    whole = is_real(given) and given == given and given >= 1 and given == int(given)
     if not whole:
         raise ArgumentError(name, "be a positive integer or math.inf", short(value))
-    if value > LARGEST_COUNT:
+    if given > LARGEST_COUNT:
         raise ArgumentError(
-            name, f"be at most {LARGEST_COUNT:g} or math.inf", f"about 10^{len(str(int(value))) - 1}"
+            name, f"be at most {LARGEST_COUNT:g} or math.inf", f"about 10^{len(str(int(given))) - 1}"
         )
-    return int(value)
+    return int(given)
 
 
 def real_vector(name: str, value: Any) -> tuple[float, float, float]:
@@ -120,7 +141,7 @@ def real_vector(name: str, value: Any) -> tuple[float, float, float]:
     try:
         x, y, z = value
         return real_number(name, x), real_number(name, y), real_number(name, z)
-    except (TypeError, ValueError, OverflowError):
+    except UNREADABLE:
         raise ArgumentError(name, "be three finite real numbers (x, y, z)", short(value)) from None
 
 
@@ -129,33 +150,47 @@ def is_qobj(value: Any) -> bool:
     return callable(getattr(value, "full", None))
 
 
-def is_operator(value: Any) -> bool:
-    """Whether a value looks like one matrix: of QuTiP, a two-dimensional array, or nested lists."""
+def entries(value: Any) -> np.ndarray:
+    """The numbers of an operator of QuTiP, a sparse matrix, an array or nested lists; `UNREADABLE` if it has others."""
     if is_qobj(value):
+        value = value.full()
+    elif issparse(value):
+        value = value.toarray()
+    array = np.asarray(value)
+    if array.dtype.kind == "O" and array.size:  # fractions and large integers
+        if not all(isinstance(x, numbers.Complex) for x in array.flat):
+            raise TypeError
+        array = array.astype(float if all(isinstance(x, numbers.Real) for x in array.flat) else complex)
+    if array.dtype.kind not in "biufc" or np.ma.is_masked(value):
+        raise TypeError
+    return array
+
+
+def is_operator(value: Any) -> bool:
+    """Whether a value looks like one matrix: of QuTiP, sparse, a two-dimensional array, or nested lists."""
+    if is_qobj(value) or (issparse(value) and value.ndim == 2):
         return True
     try:
-        array = np.asarray(value)
-    except (ValueError, TypeError, OverflowError):
+        return entries(value).ndim == 2
+    except UNREADABLE:
         return False
-    return array.ndim == 2 and array.dtype.kind in "biufc"
 
 
 def is_vector(value: Any) -> bool:
     """Whether a value looks like one vector of numbers."""
     try:
-        array = np.asarray(value)
-    except (ValueError, TypeError, OverflowError):
+        return not is_qobj(value) and entries(value).ndim == 1
+    except UNREADABLE:
         return False
-    return not is_qobj(value) and array.ndim == 1 and array.dtype.kind in "biufc"
 
 
 def square_matrix(name: str, value: Any, dimension: int | None = None) -> np.ndarray:
-    """Return `value`, an array or a QuTiP operator, as a finite square complex matrix."""
+    """Return `value`, an array, a sparse matrix or a QuTiP operator, as a finite square complex matrix."""
     try:
-        matrix = np.array(value.full() if is_qobj(value) else value, dtype=complex)
-    except (TypeError, ValueError, OverflowError):
+        matrix = entries(value).astype(complex)
+    except UNREADABLE:
         raise ArgumentError(
-            name, "be a square matrix (NumPy array or QuTiP operator)", short(value)
+            name, "be a square matrix of numbers (NumPy array, sparse matrix or QuTiP operator)", short(value)
         ) from None
     shape = f"of shape {matrix.shape}"
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or matrix.shape[0] < 1:
@@ -177,7 +212,7 @@ def hermitian_matrix(name: str, value: Any, dimension: int | None = None) -> np.
     matrix = square_matrix(name, value, dimension)
     if not is_hermitian(matrix):
         raise ArgumentError(name, "be Hermitian", f"off by {np.abs(matrix - matrix.conj().T).max():.3g}")
-    return (matrix + matrix.conj().T) / 2
+    return np.asarray(matrix / 2 + matrix.conj().T / 2)
 
 
 def density_matrix(
@@ -189,9 +224,11 @@ def density_matrix(
     """
     if getattr(value, "isket", False) or is_vector(value):
         try:
-            ket = np.ravel(np.array(value.full() if is_qobj(value) else value, dtype=complex))
-        except (TypeError, ValueError, OverflowError):
+            ket = np.ravel(entries(value)).astype(complex)
+        except UNREADABLE:
             raise ArgumentError(name, "be a density matrix or a ket", short(value)) from None
+        if not np.abs(ket).max(initial=0) <= LARGEST_NUMBER:  # of which the square is infinite
+            raise ArgumentError(name, "have trace 1", short(value))
         value = np.outer(ket, ket.conj())
     matrix = hermitian_matrix(name, value, dimension)
     trace = np.trace(matrix).real
@@ -205,17 +242,20 @@ def density_matrix(
 
 def increasing_times(value: Any, name: str = "times") -> np.ndarray:
     """Return `value` as a one-dimensional array of strictly increasing times ≥ 0."""
+    given = value if hasattr(value, "__array__") or not is_sequence(value) else list(value)
     try:
-        given = np.array(value)
-        if given.dtype == bool or np.iscomplexobj(given):
+        times = entries(given)
+        if times.dtype.kind not in "iuf" or (isinstance(given, list) and any(map(is_truth, given))):
             raise TypeError
-        times = given.astype(float)
-    except (TypeError, ValueError, OverflowError):
+        times = times.astype(float)
+    except UNREADABLE:
         raise ArgumentError(name, "be a sequence of real numbers", short(value)) from None
     if times.ndim != 1 or times.size == 0:
         raise ArgumentError(name, "be a non-empty one-dimensional sequence", f"of shape {times.shape}")
     if not np.isfinite(times).all() or times[0] < 0:
         raise ArgumentError(name, "be finite and not below 0", f"{times.min():g} … {times.max():g}")
+    if times.max() > LARGEST_NUMBER:
+        raise ArgumentError(name, f"be at most {LARGEST_NUMBER:g}", f"{times.max():g}")
     if (np.diff(times) <= 0).any():
         k = int(np.argmax(np.diff(times) <= 0))
         raise ArgumentError(
@@ -231,7 +271,7 @@ def output_times(name: str, value: Any) -> np.ndarray:
 
 def truth(name: str, value: Any) -> bool:
     """Return `value` if it is True or False."""
-    if not isinstance(value, (bool, np.bool_)):
+    if not is_truth(value):
         raise ArgumentError(name, "be True or False", short(value))
     return bool(value)
 
@@ -254,8 +294,8 @@ def complex_array(name: str, value: Any, kinds: str = "iufc") -> np.ndarray:
     """Return `value` as an array of numbers of any shape, below the largest that can be worked with."""
     must = f"be a {'' if 'c' in kinds else 'real '}number or an array of them"
     try:
-        array = np.asarray(value)
-    except (TypeError, ValueError, OverflowError):
+        array = entries(value)
+    except UNREADABLE:
         raise ArgumentError(name, must, short(value)) from None
     if array.dtype.kind not in kinds or not array.size:
         raise ArgumentError(name, must, short(value))
@@ -269,21 +309,27 @@ def integer_array(name: str, value: Any, ndim: int) -> np.ndarray:
     """Return `value` as an array of integers from 0 on with so many axes."""
     must = f"be an array of integers from 0 on with {ndim} {'axis' if ndim == 1 else 'axes'}"
     try:
-        array = np.asarray(value)
-    except (TypeError, ValueError, OverflowError):
+        array = entries(value)
+    except UNREADABLE:
         raise ArgumentError(name, must, short(value)) from None
     if array.dtype.kind not in "iu" or array.ndim != ndim or (array < 0).any() or (array > 2**31).any():
         raise ArgumentError(name, must, short(value))
     return array
 
 
+def is_sequence(value: Any) -> bool:
+    """Whether a value can be iterated over, in an order, and is no text and no sparse matrix."""
+    if isinstance(value, (str, bytes, set, frozenset, Mapping)) or issparse(value):
+        return False
+    try:
+        iter(value)
+    except TypeError:  # as of an array without axes
+        return False
+    return True
+
+
 def sequence(name: str, value: Any) -> list[Any]:
-    """Return an iterable that is no text and no single operator as a list."""
-    if (
-        isinstance(value, (str, bytes))
-        or not isinstance(value, Iterable)
-        or is_operator(value)
-        or is_qobj(value)
-    ):
+    """Return an iterable that has an order, and is no text and no single operator, as a list."""
+    if not is_sequence(value) or is_operator(value):
         raise ArgumentError(name, "be a sequence", short(value))
     return list(value)

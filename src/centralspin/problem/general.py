@@ -162,7 +162,7 @@ def dimensionless(model: CollectiveModel, span: Sequence[float] | np.ndarray = (
     for part in (model, *model.sites):
         hamiltonian, jumps = _terms(part)
         sizes += [_size(H) * strength(f) for H, f in hamiltonian]
-        sizes += [_size(J) ** 2 * strength(f) for J, f in jumps]
+        sizes += [_squared(_size(J)) * strength(f) for J, f in jumps]
     for s in model.sites:
         sizes += [_size(A) * _size(B) * strength(f) for A, B, f in _couplings(s)]
         sizes += [_size(A) * _size(B) for A, B in s.interactions]
@@ -170,7 +170,7 @@ def dimensionless(model: CollectiveModel, span: Sequence[float] | np.ndarray = (
     emitted = [
         (one if A is None else A, {c: B for c, B in enumerate(Bs) if B is not None}) for A, Bs in given
     ]
-    sizes += [(_size(A) * _size(B)) ** 2 for A, by_class in emitted for B in by_class.values()]
+    sizes += [_squared(_size(A) * _size(B)) for A, by_class in emitted for B in by_class.values()]
     largest = max(sizes)
     if not largest <= LARGEST_RATE:
         raise ArgumentError(
@@ -233,6 +233,10 @@ def _factor(name: str, factor: Any, unit: float) -> Factor:
 
 def _size(operator: np.ndarray) -> float:
     return float(np.abs(operator).max())
+
+
+def _squared(size: float) -> float:
+    return size * size  # where ** raises, this is infinite
 
 
 def _shares(model: CollectiveModel) -> list[float]:

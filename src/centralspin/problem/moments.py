@@ -15,7 +15,16 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
-from .checks import integer, is_hermitian, is_operator, real_number, sequence, short, square_matrix
+from .checks import (
+    LARGEST_NUMBER,
+    integer,
+    is_hermitian,
+    is_operator,
+    real_number,
+    sequence,
+    short,
+    square_matrix,
+)
 
 ABOUT = ("zero", "reference", "mean")
 #: Rows of higher moments have no digits left.
@@ -78,10 +87,10 @@ class Moment:
             set_(self, "central", square_matrix("central", self.central))
         set_(self, "site_class", integer("site_class", self.site_class))
         given: dict[Any, Any] = {}
-        if isinstance(self.site, Mapping):
-            given = dict(self.site)
-        elif self.site is not None and is_operator(self.site):
+        if self.site is not None and is_operator(self.site):
             given = {self.site_class: self.site}
+        elif isinstance(self.site, Mapping):
+            given = dict(self.site)
         elif self.site is not None:
             given = dict(enumerate(sequence("site", self.site)))
         operators = {
@@ -107,8 +116,8 @@ class Moment:
         matrices += list(self.operators.values()) if self.power else []
         return all(is_hermitian(matrix) for matrix in matrices)
 
-    def check(self, central: int, sites: Sequence[int]) -> None:
-        """Refuse operators that do not fit a central system and sites of these dimensions."""
+    def check(self, central: int, sites: Sequence[int], size: float) -> None:
+        """Refuse operators that do not fit a central system and sites of these dimensions, or that are too large."""
         if self.central is not None and len(self.central) != central:
             raise ArgumentError("central", f"be {central}×{central}", f"of shape {self.central.shape}")
         for index, B in self.operators.items():
@@ -118,6 +127,14 @@ class Moment:
                 )
             if len(B) != sites[index]:
                 raise ArgumentError("site", f"be {sites[index]}×{sites[index]}", f"of shape {B.shape}")
+        digits = 0.0 if self.central is None else _digits(self.central)
+        if self.power:  # fluctuations of all sites together
+            of_size = (0.5 - self.scaling) * math.log10(size) if size < math.inf else 0.0
+            digits += self.power * (max(map(_digits, self.operators.values())) + max(of_size, 0.0))
+        if digits > math.log10(LARGEST_NUMBER):
+            raise ArgumentError(
+                "observables", f"be of numbers up to {LARGEST_NUMBER:g}", f"one up to 10^{digits:.0f}"
+            )
 
     def key(self) -> Any:
         """What two moments with the same value share, `about` left aside."""
@@ -125,6 +142,10 @@ class Moment:
             (self.scaling, tuple((i, B.tobytes()) for i, B in self.operators.items())) if self.power else ()
         )
         return None if self.central is None else self.central.tobytes(), self.power, bath
+
+
+def _digits(operator: np.ndarray) -> float:
+    return math.log10(max(float(np.abs(operator).max()), 1.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,11 +193,6 @@ class Arithmetic:
     mean : callable, optional
         For a moment, the mean of its sum as a series, where it is not that of the values: these may belong to what
         operators have made of a state.
-
-    Attributes
-    ----------
-    round_off : float
-        The largest round-off of a value so far: where terms cancel little is left of a value but that.
     """
 
     def __init__(
@@ -190,7 +206,7 @@ class Arithmetic:
     ) -> None:
         self._about, self._shift, self._hermitian = about, shift, hermitian
         self._mean = mean or self._own_mean
-        self.round_off = 0.0
+        self._distances: dict[Any, np.ndarray] = {}
         self._values = {moment.key(): values[..., i] for i, moment in enumerate(basic)}
         self._one = np.zeros_like(values[..., 0])
         self._one[0] = 1
@@ -199,24 +215,47 @@ class Arithmetic:
 
     def __call__(self, moment: Moment) -> np.ndarray:
         """The value of a moment, shape (orders, …), real where the moment is."""
-        found = self._combined(moment)
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = np.sum([product(*term) for term in self._terms(moment)], axis=0)
+        if not np.isfinite(found).all():
+            raise ArgumentError(
+                "observables", "be of numbers that floating point can hold", "one of larger ones"
+            )
         return np.real(found) if moment.hermitian and self._hermitian else found
 
-    def _combined(self, moment: Moment) -> np.ndarray:
+    def error(self, moment: Moment, error: float) -> np.ndarray:
+        """The error of a value, shape (orders, …), if the moments behind it have this one, and round-off.
+
+        Where terms cancel little is left of a value but round-off.
+        """
+        factors, values = zip(*self._terms(moment), strict=True)
+        factors = np.abs(factors)
+        lost = ROUND_OFF * np.sum(
+            [product(f, np.abs(v)) for f, v in zip(factors, values, strict=True)], axis=0
+        )
+        known = len(factors) > 1 and moment.central is None and self._trace is self._one
+        sizes = factors[: -1 if known else None].sum(axis=0)
+        if moment.power and moment.about == "mean" != self._about:  # an error of the mean shifts all of them
+            sizes = sizes + moment.power * np.abs(self(replace(moment, power=moment.power - 1)))
+        return error * sizes.cumsum(axis=0) + lost  # lower orders add to higher ones
+
+    def _terms(self, moment: Moment) -> list[tuple[np.ndarray, np.ndarray]]:
+        """A moment as a sum of products of factors and moments of the method."""
         p = moment.power or 0
         if p == 0 or moment.about == self._about:
-            return self._values[moment.key()]
-        if moment.about == "mean":
-            distance = -self._mean(moment)
-        else:
-            c = self._shift(moment)
-            distance = c if moment.about == "zero" else -c
-        power, terms = self._one, []
+            return [(self._one, self._value(moment))]
+        distance, power, terms = self._distance(moment), self._one, []
         for k in range(p, -1, -1):  # Σ_k binom(p, k) distance^{p−k} ⟨A (X − c)^k⟩
-            terms.append(math.comb(p, k) * product(power, self._value(replace(moment, power=k))))
+            terms.append((math.comb(p, k) * power, self._value(replace(moment, power=k))))
             power = product(power, distance)
-        self.round_off = max(self.round_off, ROUND_OFF * float(np.abs(terms).sum(axis=0).max(initial=0)))
-        return np.sum(terms, axis=0)
+        return terms
+
+    def _distance(self, moment: Moment) -> np.ndarray:
+        """From what a moment is about to what those of the method are about."""
+        if (key := (moment.key()[-1], moment.about)) not in self._distances:
+            about = self._mean(moment) if moment.about == "mean" else self._shift(moment)
+            self._distances[key] = about if moment.about == "zero" else -about
+        return self._distances[key]
 
     def _own_mean(self, moment: Moment) -> np.ndarray:
         return self._value(replace(moment, central=None, power=1)) / self._trace[0]

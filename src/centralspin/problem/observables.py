@@ -10,13 +10,12 @@ r"""The named observables of the spin-½ model, as linear combinations of moment
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ArgumentError
 from .central_spin import PAULI, CentralSpinModel
-from .checks import short
+from .checks import is_sequence, short
 from .moments import Moment
 
 
@@ -38,10 +37,10 @@ class Observable:
     terms: tuple[tuple[float, Moment], ...]
     exponent: float = 0.0
 
-    def combine(self, value: Any, model: CentralSpinModel) -> Any:
-        """Add up, `value` giving the value of a moment."""
+    def combine(self, value: Any, model: CentralSpinModel, absolute: bool = False) -> Any:
+        """Add up, `value` giving the value of a moment; or errors, which have no sign."""
         factor = (2 * model.require_boson()) ** -self.exponent if self.exponent else 1.0
-        return factor * sum(c * value(moment) for c, moment in self.terms)
+        return factor * sum((abs(c) if absolute else c) * value(moment) for c, moment in self.terms)
 
 
 def _observables() -> dict[str, Observable]:
@@ -73,7 +72,7 @@ OBSERVABLES: dict[str, Observable] = _observables()
 def named(names: Any, model: CentralSpinModel) -> dict[str, Observable]:
     """Return the named observables, or refuse a name that is unknown or needs a boson that does not exist."""
     names = (names,) if isinstance(names, str) else names
-    if not isinstance(names, Iterable):
+    if not (is_sequence(names) or isinstance(names, (set, frozenset))):
         raise ArgumentError("observables", "be a sequence of names", short(names))
     names = tuple(names)
     if not names:

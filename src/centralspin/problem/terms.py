@@ -153,10 +153,10 @@ def collective_jump(
     A, given = _operators(name, value, "be a pair (A, B) of operators, A perhaps None", (2,))
     checked = None if A is None else square_matrix(f"{name}[0]", A, central)
     name = f"{name}[1]"
-    if isinstance(given, Mapping):
-        by_class = {integer(name, c, maximum=len(sites) - 1): B for c, B in given.items()}
-    elif is_operator(given):
+    if is_operator(given):  # which may be a mapping, too: SciPy's dictionary of keys
         by_class = dict.fromkeys(range(len(sites)), given)
+    elif isinstance(given, Mapping):
+        by_class = {integer(name, c, maximum=len(sites) - 1): B for c, B in given.items()}
     else:
         by_class = dict(enumerate(sequence(name, given)))
         if len(by_class) != len(sites):
