@@ -153,3 +153,21 @@ def test_fock_space_looks_at_its_budget(monkeypatch) -> None:
     monkeypatch.setattr(spin_boson, "_stationary", slowly)
     with pytest.raises(BudgetError, match="the stationary state with 36 Fock states would take"):
         steady_state(weak(1.0, math.inf), NAMES, method="spin_boson", time_budget=1.0)
+
+
+def test_another_method_answers_where_round_off_hides_the_state() -> None:
+    """A unique state of 19 quanta; the sparse equations for charge 0, solved in a script of its own, give this."""
+    model = CentralSpinModel(
+        N=math.inf, g0=1.475, central_field=(0, 0, -0.2), central_pump=3.83, central_decay=0.31,
+        bath_decay=0.0845, bath_field=(0, 0, 0.5),
+    )  # fmt: skip
+    found = steady_state(model, "tau_z", tolerance=3e-8)
+    assert found.method == "spin_boson"
+    assert found["tau_z"] == pytest.approx(0.0581491225131, abs=3e-8)
+
+
+@pytest.mark.parametrize("N", [10, 99, math.inf])
+def test_where_no_method_answers_the_first_one_says_why(N) -> None:
+    idle = CentralSpinModel(N=N, g0=0, central_field=(0, 0, 0.3), bath_pump=0.05, bath_decay=0.1)
+    with pytest.raises(ConvergenceError, match=r"not unique.*Conserved is the central operator"):
+        steady_state(idle, "tau_z")
