@@ -171,3 +171,14 @@ def test_where_no_method_answers_the_first_one_says_why(N) -> None:
     idle = CentralSpinModel(N=N, g0=0, central_field=(0, 0, 0.3), bath_pump=0.05, bath_decay=0.1)
     with pytest.raises(ConvergenceError, match=r"not unique.*Conserved is the central operator"):
         steady_state(idle, "tau_z")
+
+
+def test_what_round_off_makes_of_large_coefficients_is_not_called_conserved() -> None:
+    laser = LASER.replace(g0=1.5, central_pump=0.116, central_decay=0.0143, bath_decay=0.00263)
+    with pytest.raises(ConvergenceError) as refused:
+        steady_state(laser, "tau_z", tolerance=2e-8, method="symmetric")
+    assert "onserved" not in str(refused.value)
+    laser = laser.replace(g0=0.994, central_pump=0.718, central_decay=0.381, bath_decay=0.00292)
+    with pytest.raises(ConvergenceError) as refused:
+        steady_state(laser.replace(central_field=(0, 0, 0.57)), "tau_z", tolerance=1.8e-5, method="symmetric")
+    assert "unique" not in str(refused.value) and "ound-off hides" in str(refused.value)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.linalg import null_space
 from scipy.sparse import csr_matrix
 
-from ..numerics.stationary import DIRECT, NotUniqueError, PartSolver, StationarySolver
+from ..numerics.stationary import DIRECT, HiddenError, NotUniqueError, PartSolver, StationarySolver
 from . import neighbours
 from .cut import Outcome
 from .settling import masks
@@ -109,6 +109,8 @@ class Rest(Setup):
                 unique=bool(near) or (self._unique and len(index) > DIRECT), progress=self.task.progress,
             )  # fmt: skip
             states = [solver.stationary(first, part)]
+        except HiddenError:
+            raise
         except NotUniqueError as error:
             raise NotUniqueError(f"{error} {self.conserved(L[0], generator, index)}".strip()) from None
         if not near:
@@ -161,7 +163,10 @@ class Rest(Setup):
     def conserved(self, L: csr_matrix, generator: Any, index: np.ndarray) -> str:
         """Say what is conserved beside the trace: a row w with w L = 0, if it can be told; L acts on some unknowns."""
         basis = self.compiled.basis
-        if L.shape[0] > LARGEST_DENSE or basis.size == 1:
+        far = (
+            self._scales is not None and self._scales.max() > 1
+        )  # round-off of large unknowns looks the same
+        if far or L.shape[0] > LARGEST_DENSE or basis.size == 1:
             return ""
         null = null_space(L.toarray().T, rcond=1e-11)
         rows = np.zeros((generator.size, null.shape[1]), dtype=null.dtype)
