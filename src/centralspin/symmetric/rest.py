@@ -10,7 +10,7 @@ import numpy as np
 from scipy.linalg import null_space
 from scipy.sparse import csr_matrix
 
-from ..numerics.stationary import DIRECT, HiddenError, NotUniqueError, PartSolver, StationarySolver
+from ..numerics.stationary import DIRECT, NotUniqueError, PartSolver, StationarySolver
 from . import neighbours
 from .cut import Outcome
 from .settling import masks
@@ -109,8 +109,6 @@ class Rest(Setup):
                 unique=bool(near) or (self._unique and len(index) > DIRECT), progress=self.task.progress,
             )  # fmt: skip
             states = [solver.stationary(first, part)]
-        except HiddenError:
-            raise
         except NotUniqueError as error:
             raise NotUniqueError(f"{error} {self.conserved(L[0], generator, index)}".strip()) from None
         if not near:
