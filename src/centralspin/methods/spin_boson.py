@@ -249,11 +249,11 @@ def refuses(task: Task) -> ArgumentError | None:
 def run(task: Task) -> Reading:
     """Read moments off the Fock space; its cutoff grows until they agree within the tolerance."""
     emergent = EmergentModel.of(task.problem)
-    resting = _Resting(emergent, task.tolerance)
-    rounded = taken = 0.0
+    resting = _Resting(emergent, task.tolerance, task.progress)
+    rounded = 0.0
 
     def values(cutoff: int) -> tuple[np.ndarray, float]:
-        nonlocal rounded, taken
+        nonlocal rounded
         what = f"{cutoff} Fock states"
         tell(task.progress, cutoff / LARGEST_CUTOFF, what)
         _, _, a = emergent.operators(cutoff)
@@ -264,13 +264,8 @@ def run(task: Task) -> Reading:
             return weight * highest if highest > max(NEGLIGIBLE * task.tolerance, 1e-13) else 0.0
 
         if task.times is None:
-            if (
-                task.progress is not None
-            ):  # a factorisation cannot be stopped; its work grows at least so quickly
-                task.progress.expect(taken, GROWTH**2, f"the stationary state with {what}")
-            began = time.monotonic()
             rho = resting(cutoff)
-            taken, held = time.monotonic() - began, abs(rho.full())
+            held = abs(rho.full())
             rounded = resting.rounded * max(float((abs(O.full()) * held).sum()) for O in observables)
             return np.array([qutip.expect(O, rho) for O in observables]), read(_highest(rho))
         states, highest = _evolve(emergent, cutoff, task.times, task.tolerance, True, task.progress)
@@ -352,9 +347,12 @@ class _Resting:
     emergent : EmergentModel
     tolerance : float
         Coherences that add up to a thousandth of it are neglected.
+    progress : Progress, optional
+        Asked before every factorisation, which cannot be stopped, whether there is time for it.
     """
 
-    def __init__(self, emergent: EmergentModel, tolerance: float) -> None:
+    def __init__(self, emergent: EmergentModel, tolerance: float, progress: Any = None) -> None:
+        self._progress, self._taken, self._size = progress, 0.0, 1
         self._emergent, self._small = emergent, max(NEGLIGIBLE * tolerance, 1e-14)
         self._band: int | None = None
         #: How much of the last state, relative to it, may be round-off.
@@ -364,7 +362,12 @@ class _Resting:
         """The state with so many Fock states."""
         while True:
             band = cutoff if self._band is None else min(cutoff, self._band)
+            if self._progress is not None:  # work grows at least as the unknowns do
+                more = max(cutoff * band / self._size, 1.0)
+                self._progress.expect(self._taken, more, f"the stationary state with {cutoff} Fock states")
+            began = time.monotonic()
             rho, self.rounded = _stationary(self._emergent, cutoff, band)
+            self._taken, self._size = time.monotonic() - began, cutoff * band
             size, n = np.abs(rho.full()), np.arange(rho.shape[0]) % cutoff
             held = np.bincount(np.abs(n[:, None] - n).ravel(), size.ravel())
             if band < cutoff and held[band - 1 : band + 1].max() > self._small:
