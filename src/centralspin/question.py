@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ArgumentError, ConvergenceError, MissingPackageError, TruncationError
+from .errors import ArgumentError, BudgetError, ConvergenceError, MissingPackageError, TruncationError
 from .problem.central_spin import CentralSpinModel
 from .problem.checks import budget, integer, is_operator, real_number, short
 from .problem.collective import CollectiveModel, Correlated, collective_model, top_levels
@@ -201,7 +201,8 @@ def answer(
 ) -> tuple[dict[str, Any], Task, Reading]:
     """Run a method: the values by name, its task, and its reading.
 
-    Where `method` of a stationary state is None that is "symmetric", and another exact one if it needs many unknowns.
+    Where `method` of a stationary state is None that is "symmetric", and another exact one if it does not find it, or
+    needs many unknowns.
     """
     free = method is None and times is None
     task, chosen = prepare(
@@ -209,16 +210,29 @@ def answer(
     )
     other, limit = another(question) if free and not options else ("", math.inf)
     try:
-        reading = chosen.run(replace(task, outgrown=limit))
-    except OutgrownError:
+        reading = _within(chosen.run(replace(task, outgrown=limit)), task)
+    except (ConvergenceError, TruncationError) as refusal:
+        outgrown = isinstance(refusal, OutgrownError)
+        if not other or not (outgrown or _quick(question)):
+            raise
         left = max(time_budget - task.progress.seconds, 0.0) if time_budget < math.inf else math.inf
         try:
             tried, by = prepare(question, times, tolerance, other, {}, left, t_stops)
             reading = _within(replace(by.run(tried), method=other), tried)
             task, chosen = tried, by
-        except (ArgumentError, ConvergenceError, MissingPackageError, TruncationError):
-            reading = chosen.run(task)  # which says what it cannot do
-    values, error = combined(question, task, chosen.ABOUT, _within(reading, task))
+        except (
+            ArgumentError,
+            BudgetError,
+            ConvergenceError,
+            MissingPackageError,
+            TruncationError,
+        ) as failure:
+            if not outgrown:
+                raise refusal from None
+            if isinstance(failure, BudgetError):
+                raise
+            reading = _within(chosen.run(task), task)  # which says what it cannot do
+    values, error = combined(question, task, chosen.ABOUT, reading)
     return values, task, replace(reading, error=error)
 
 
@@ -243,9 +257,19 @@ def another(question: Question) -> tuple[str, float]:
         return ("spin_boson", OUTGROWN["spin_boson"]) if problem.scaling == 0.5 else ("", math.inf)
     if problem.size > LARGEST_BLOCKS:
         return "dicke_polynomials", OUTGROWN["dicke_polynomials"]
+    return "dicke", max(min(_blocks(problem) / OUTGROWN_PART, OUTGROWN["dicke"]), FEW)
+
+
+def _quick(question: Question) -> bool:
+    """Whether the other exact method, if there is one, finds out soon that there is no stationary state."""
+    problem = question.problem
+    return problem.size > LARGEST_BLOCKS or _blocks(problem) <= OUTGROWN["dicke"]
+
+
+def _blocks(problem: Problem) -> float:
+    """The unknowns of method "dicke"."""
     N, d = problem.size, problem.central.dimension
-    blocks = d * d * (N + 1) * (N + 2) * (N + 3) / 6
-    return "dicke", max(min(blocks / OUTGROWN_PART, OUTGROWN["dicke"]), FEW)
+    return d * d * (N + 1) * (N + 2) * (N + 3) / 6
 
 
 def check_options(known: frozenset[str], method: str, options: Mapping[str, Any]) -> dict[str, Any]:

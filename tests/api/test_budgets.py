@@ -31,8 +31,8 @@ def test_the_whole_space_looks_at_its_budget_between_output_times():
 def test_the_whole_space_refuses_a_stationary_state_that_takes_too_long():
     started = time.monotonic()
     with pytest.raises(BudgetError, match="the stationary state would take about"):
-        steady_state(PAPER.replace(N=5), ("tau_z",), method="full_space", time_budget=0.5)
-    assert time.monotonic() - started < 5
+        steady_state(PAPER.replace(N=6), ("tau_z",), method="full_space", time_budget=3.0)  # it takes minutes
+    assert time.monotonic() - started < 30
 
 
 def test_what_may_settle_is_not_refused_for_the_steps_that_are_left():

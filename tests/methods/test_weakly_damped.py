@@ -2,15 +2,18 @@
 
 import importlib
 import math
+import time
 
 import pytest
 from conftest import PAPER
 
 from centralspin import (
+    BudgetError,
     CentralSpinModel,
     ConvergenceError,
     MissingPackageError,
     TruncationError,
+    evolve,
     question,
     steady_state,
 )
@@ -100,3 +103,82 @@ def test_few_coherences_of_a_full_boson_are_kept() -> None:
     narrow = spin_boson._Resting(emergent, 1e-8)
     narrow._band = 2
     assert abs((narrow(54) - whole).full()).max() < 1e-8, "a band that is too narrow is noticed"
+
+
+#: A laser, whose boson would hold hundreds of quanta: in few Fock states they pile up in the highest ones.
+LASER = CentralSpinModel(N=math.inf, g0=1, central_pump=1, central_decay=0.05, bath_decay=1e-3)
+
+
+@pytest.mark.parametrize("decay", [1e-3, 1e-9])
+def test_what_piles_up_in_the_highest_fock_states_is_no_stationary_state(decay, monkeypatch) -> None:
+    """Two cutoffs agree on 0.838 and on 0.905, where 0.00026 and less are right."""
+    from centralspin.methods import spin_boson
+
+    monkeypatch.setattr(spin_boson, "LARGEST_CUTOFF", 60)
+    model = LASER.replace(bath_decay=decay)
+    with pytest.raises(TruncationError, match="the highest ones hold"):
+        steady_state(model, "tau_z", method="spin_boson", tolerance=0.03)
+    with pytest.raises(TruncationError, match="the highest ones hold"):
+        spin_boson.stationary_density_matrix(LASER.replace(bath_decay=1e-9), tolerance=0.9)
+    with pytest.warns(UserWarning, match=r"The highest Fock states hold up to (1|0\.9)"):
+        spin_boson.stationary_density_matrix(model, cutoff=24)
+
+
+def test_what_piles_up_in_the_highest_fock_states_is_no_state_in_time(monkeypatch) -> None:
+    from centralspin.methods import spin_boson
+
+    monkeypatch.setattr(spin_boson, "LARGEST_CUTOFF", 40)
+    model = LASER.replace(bath_decay=1e-7)
+    with pytest.raises(TruncationError, match="the highest ones hold"):
+        evolve(model, [0, 100.0], "tau_z", method="spin_boson", tolerance=1e-3)
+    with pytest.raises(TruncationError, match="the highest ones hold"):
+        spin_boson.states(model, [100.0], tolerance=0.9)
+    with pytest.warns(UserWarning, match="The highest Fock states hold"):
+        spin_boson.states(model, [20.0], cutoff=4, tolerance=1e-3)
+
+
+def test_fock_space_looks_at_its_budget(monkeypatch) -> None:
+    from centralspin.methods import spin_boson
+
+    started = time.monotonic()
+    with pytest.raises(BudgetError, match=r"the evolution with \d+ Fock states is \d+ % done"):
+        evolve(weak(0.1, math.inf), [0, 1e5], NAMES, method="spin_boson", time_budget=0.5)
+    assert time.monotonic() - started < 5
+    slow = spin_boson._stationary
+
+    def slowly(*arguments):
+        time.sleep(0.7)
+        return slow(*arguments)
+
+    monkeypatch.setattr(spin_boson, "_stationary", slowly)
+    with pytest.raises(BudgetError, match="the stationary state with 36 Fock states would take"):
+        steady_state(weak(1.0, math.inf), NAMES, method="spin_boson", time_budget=1.0)
+
+
+def test_another_method_answers_where_round_off_hides_the_state() -> None:
+    """A unique state of 19 quanta; the sparse equations for charge 0, solved in a script of its own, give this."""
+    model = CentralSpinModel(
+        N=math.inf, g0=1.475, central_field=(0, 0, -0.2), central_pump=3.83, central_decay=0.31,
+        bath_decay=0.0845, bath_field=(0, 0, 0.5),
+    )  # fmt: skip
+    found = steady_state(model, "tau_z", tolerance=3e-8)
+    assert found.method == "spin_boson"
+    assert found["tau_z"] == pytest.approx(0.0581491225131, abs=3e-8)
+
+
+@pytest.mark.parametrize("N", [10, 99, math.inf])
+def test_where_no_method_answers_the_first_one_says_why(N) -> None:
+    idle = CentralSpinModel(N=N, g0=0, central_field=(0, 0, 0.3), bath_pump=0.05, bath_decay=0.1)
+    with pytest.raises(ConvergenceError, match=r"not unique.*Conserved is the central operator"):
+        steady_state(idle, "tau_z")
+
+
+def test_what_round_off_makes_of_large_coefficients_is_not_called_conserved() -> None:
+    laser = LASER.replace(g0=1.5, central_pump=0.116, central_decay=0.0143, bath_decay=0.00263)
+    with pytest.raises(ConvergenceError) as refused:
+        steady_state(laser, "tau_z", tolerance=2e-8, method="symmetric")
+    assert "onserved" not in str(refused.value)
+    laser = laser.replace(g0=0.994, central_pump=0.718, central_decay=0.381, bath_decay=0.00292)
+    with pytest.raises(ConvergenceError) as refused:
+        steady_state(laser.replace(central_field=(0, 0, 0.57)), "tau_z", tolerance=1.8e-5, method="symmetric")
+    assert "hidden by round-off" in str(refused.value) and "times" not in str(refused.value)

@@ -28,9 +28,11 @@ from .small import (
     at,
     cannot_start,
     central_state,
+    followed,
     initial_state,
     real_where_hermitian,
     require_constant,
+    sparse,
     tell,
 )
 
@@ -39,8 +41,6 @@ OPTIONS: frozenset[str] = frozenset({"t_stops"})
 
 #: Entries of the largest density matrix: a central spin and six others.
 LARGEST_SIZE = 4**7
-#: The integration is followed in pieces of so many inverse norms of the generator, a few steps each.
-PIECE = 10.0
 #: From so many unknowns on it is found out how long a stationary state takes, before it is sought.
 LARGE = 4000
 #: A matrix with an entry larger than 1 by this is no density matrix, and is found again with a tolerance so many times
@@ -217,25 +217,14 @@ def _evolve(space: FullSpace, task: Task) -> list[Any]:
     times, rho = task.times, space.initial()
     assert times is not None
     accuracy = max(task.tolerance, LEAST) * 1e-3
-    options = {"atol": accuracy, "rtol": accuracy, "method": "vern9", "progress_bar": "", "nsteps": 1_000_000}
     last = float(times[-1])
-    L = space.liouvillian()
-    solver = qutip.MESolver(L, options=options)
-    solver.start(rho, 0.0)
-    states = [rho] if times[0] == 0 else []
-    # The state at the end of a piece is interpolated: the solver's own steps do not know of it.
-    piece = PIECE / max(float(abs(sparse(L)).sum(axis=0).max()), 1e-300)
-    now = 0.0
-    for time in times[times > 0].tolist():
-        while now < time:
-            now = min(now + piece, time)
-            try:
-                rho = solver.step(now)
-            except qutip.solver.integrator.IntegratorException as error:
-                raise ConvergenceError(f"The integration in time stopped: {error}") from None
-            tell(task.progress, now / last, "the master equation")
-        states.append(rho)
-    return states
+    return followed(
+        space.liouvillian(),
+        rho,
+        times,
+        accuracy,
+        lambda now, _: tell(task.progress, now / last, "the master equation"),
+    )
 
 
 def _driven(space: FullSpace, task: Task) -> list[Any]:
@@ -254,11 +243,6 @@ def _driven(space: FullSpace, task: Task) -> list[Any]:
         progress=task.progress,
     )  # fmt: skip
     return [qutip.Qobj(v.reshape(rho.shape, order="F"), dims=rho.dims) for v in vectors]
-
-
-def sparse(operator: Any) -> Any:
-    """The matrix of an operator of QuTiP."""
-    return operator.to("CSR").data_as("csr_matrix")
 
 
 def _too_large(problem: Problem) -> ArgumentError | None:

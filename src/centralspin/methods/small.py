@@ -6,7 +6,7 @@ Superoperators act on row-major vectors: A ρ B is (A ⊗ Bᵀ) vec ρ.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from ..problem.central_spin import PAULI
 from ..problem.general import Factor, Problem, SiteClass, System
 from ..problem.moments import Moment
 
+#: QuTiP's integration is followed in pieces of so many inverse norms of the generator, a few steps each.
+PIECE = 10.0
 #: Parts of an operator below this, relative to its largest entry, are round-off.
 ROUND_OFF = 1e-12
 
@@ -126,6 +128,35 @@ def tell(progress: Any, fraction: float, what: str) -> None:
     """Say how far a computation is, if anybody listens."""
     if progress is not None:
         progress(fraction, what)
+
+
+def followed(
+    L: Any, rho: Any, times: np.ndarray, accuracy: float, told: Callable[[float, Any], None]
+) -> list[Any]:
+    """Density matrices at some times by QuTiP, with its constant generator; told every few steps where it is."""
+    from ..optional import qutip
+
+    options = {"atol": accuracy, "rtol": accuracy, "method": "vern9", "progress_bar": "", "nsteps": 1_000_000}
+    solver = qutip.MESolver(L, options=options)
+    solver.start(rho, 0.0)
+    states = [rho] if times[0] == 0 else []
+    # The state at the end of a piece is interpolated: the solver's own steps do not know of it.
+    piece, now = PIECE / max(float(abs(sparse(L)).sum(axis=0).max()), 1e-300), 0.0
+    for time in times[times > 0].tolist():
+        while now < time:
+            now = min(now + piece, time)
+            try:
+                rho = solver.step(now)
+            except qutip.solver.integrator.IntegratorException as error:
+                raise ConvergenceError(f"The integration in time stopped: {error}") from None
+            told(now, rho)
+        states.append(rho)
+    return states
+
+
+def sparse(operator: Any) -> Any:
+    """The matrix of an operator of QuTiP."""
+    return operator.to("CSR").data_as("csr_matrix")
 
 
 def real_coordinates(dimensions: Sequence[int]) -> csr_array:

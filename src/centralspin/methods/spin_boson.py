@@ -14,6 +14,8 @@ along z turns S− at the rate 2h_z, hence the last term of the Hamiltonian.)
 from __future__ import annotations
 
 import math
+import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +36,7 @@ from .small import (
     at,
     central_state,
     decay_and_pump,
+    followed,
     hamiltonian,
     pauli,
     real_coordinates,
@@ -48,8 +51,13 @@ OPTIONS: frozenset[str] = frozenset()
 
 #: First number of Fock states, factor by which it grows, and the largest that is tried.
 FIRST_CUTOFF, GROWTH, LARGEST_CUTOFF = 24, 1.5, 420
-#: Coherences that add up to less than this part of the tolerance are neglected.
+#: Coherences that add up to less than this part of the tolerance are neglected, and so are populations: integration
+#: leaves about as much.
 NEGLIGIBLE = 1e-3
+#: So many of the highest Fock states must be empty; of two neighbours one may be so where quanta come in pairs.
+HIGHEST = 2
+#: An evolution that puts so much into them is given up at once: more of them are needed, and the values are of no use.
+GIVEN_UP = 1e-2
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,15 +200,16 @@ def states(
     central_state : str, sequence or matrix
         As for `evolve`.
     cutoff : int, optional
-        The number of Fock states; by default it grows until the states agree within the tolerance.
+        The number of Fock states; by default it grows until the states agree within the tolerance. A warning tells
+        where the highest of a given number are not empty.
     tolerance : float
         The largest absolute error of a matrix element.
     """
     emergent, unit = _of_paper(model, central_state)
     scaled = np.asarray(times) * unit
     if cutoff is not None:
-        return _evolve(emergent, cutoff, scaled, tolerance)
-    return _grow(lambda K: _evolve(emergent, K, scaled, tolerance), _states_differ, tolerance)[0]
+        return _warned(*_evolve(emergent, cutoff, scaled, tolerance), tolerance)
+    return _grow(lambda K: _evolve(emergent, K, scaled, tolerance, True), _states_differ, tolerance)[0]
 
 
 @checked(model=paper_model, cutoff=optional(whole(2, LARGEST_CUTOFF)), tolerance=number(0, 1))
@@ -210,9 +219,15 @@ def stationary_density_matrix(
     """The stationary density matrix of spin ⊗ boson; the parameters are those of `states`."""
     emergent, _ = _of_paper(model)
     if cutoff is not None:
-        return _stationary(emergent, cutoff)[0]
+        rho = _stationary(emergent, cutoff)[0]
+        return _warned([rho], _highest(rho), tolerance)[0]
     resting = _Resting(emergent, tolerance)
-    return _grow(lambda K: [resting(K)], _states_differ, tolerance)[0][0]
+
+    def resting_at(K: int) -> tuple[list[Any], float]:
+        rho = resting(K)
+        return [rho], _highest(rho)
+
+    return _grow(resting_at, _states_differ, tolerance)[0][0]
 
 
 def refuses(task: Task) -> ArgumentError | None:
@@ -234,25 +249,27 @@ def refuses(task: Task) -> ArgumentError | None:
 def run(task: Task) -> Reading:
     """Read moments off the Fock space; its cutoff grows until they agree within the tolerance."""
     emergent = EmergentModel.of(task.problem)
-    resting = _Resting(emergent, task.tolerance)
+    resting = _Resting(emergent, task.tolerance, task.progress)
     rounded = 0.0
 
-    def values(cutoff: int) -> np.ndarray:
+    def values(cutoff: int) -> tuple[np.ndarray, float]:
         nonlocal rounded
-        tell(task.progress, cutoff / LARGEST_CUTOFF, f"{cutoff} Fock states")
+        what = f"{cutoff} Fock states"
+        tell(task.progress, cutoff / LARGEST_CUTOFF, what)
         _, _, a = emergent.operators(cutoff)
         observables = [emergent.moment(moment, a) for moment in task.moments]
+        weight = max((_weight(O) for O in observables), default=0.0)
+
+        def read(highest: float) -> float:
+            return weight * highest if highest > max(NEGLIGIBLE * task.tolerance, 1e-13) else 0.0
+
         if task.times is None:
             rho = resting(cutoff)
             held = abs(rho.full())
             rounded = resting.rounded * max(float((abs(O.full()) * held).sum()) for O in observables)
-            return np.array([qutip.expect(O, rho) for O in observables])
-        return np.array(
-            [
-                [complex((O * rho).tr()) for O in observables]
-                for rho in _evolve(emergent, cutoff, task.times, task.tolerance)
-            ]
-        )
+            return np.array([qutip.expect(O, rho) for O in observables]), read(_highest(rho))
+        states, highest = _evolve(emergent, cutoff, task.times, task.tolerance, True, task.progress)
+        return np.array([[complex((O * rho).tr()) for O in observables] for rho in states]), read(highest)
 
     found, cutoff, error = _grow(values, lambda a, b: float(np.abs(a - b).max()), task.tolerance)
     details = {"cutoff": cutoff, "truncation_error": error}
@@ -272,13 +289,52 @@ def _amplitudes(name: str, B: np.ndarray) -> tuple[complex, complex]:
     return B[1, 0], B[0, 1]
 
 
-def _evolve(emergent: EmergentModel, cutoff: int, times: np.ndarray, tolerance: float) -> list[Any]:
+class _FullError(Exception):
+    """The highest Fock states are not empty; the argument is their population."""
+
+
+def _evolve(
+    emergent: EmergentModel, cutoff: int, times: np.ndarray, tolerance: float, grows: bool = False,
+    progress: Any = None,
+) -> tuple[list[Any], float]:  # fmt: skip
+    """The states at some times, and what the highest Fock states held on the way; too much ends it if `grows`."""
     H, jumps, _ = emergent.operators(cutoff)
     rho = qutip.tensor(qutip.Qobj(central_state(emergent.problem)), emergent.thermal_state(cutoff))
-    accuracy = max(tolerance * 1e-3, 1e-13)
-    options = {"atol": accuracy, "rtol": accuracy, "method": "vern9", "progress_bar": "", "nsteps": 1_000_000}
-    grid = times if times[0] == 0 else np.r_[0.0, times]
-    return list(qutip.mesolve(H, rho, grid, c_ops=jumps, options=options).states[len(grid) - len(times) :])
+    largest, last = 0.0, max(float(times[-1]), 1e-300)
+
+    def told(now: float, state: Any) -> None:
+        nonlocal largest
+        tell(progress, now / last, f"the evolution with {cutoff} Fock states")
+        largest = max(largest, _highest(state))
+        if grows and largest > GIVEN_UP:
+            raise _FullError(largest)
+
+    told(0.0, rho)
+    states = followed(qutip.liouvillian(H, jumps), rho, times, max(tolerance * 1e-3, 1e-13), told)
+    return states, largest
+
+
+def _highest(rho: Any) -> float:
+    """The population of the highest Fock states."""
+    populations = np.abs(rho.diag()).reshape(rho.dims[0])
+    return float(populations[:, -HIGHEST:].sum())
+
+
+def _weight(operator: Any) -> float:
+    """What an operator can make of one unit of population in the highest Fock states."""
+    rows = np.abs(operator.full()).sum(axis=1).reshape(operator.dims[0])
+    return float(rows[:, -HIGHEST:].max())
+
+
+def _warned(states: list[Any], highest: float, tolerance: float) -> list[Any]:
+    """The states of a given cutoff, with a warning if that is too small."""
+    if highest > tolerance:
+        warnings.warn(
+            f"The highest Fock states hold up to {highest:.2g}: a larger `cutoff` is needed.",
+            UserWarning,
+            stacklevel=4,
+        )
+    return states
 
 
 class _Resting:
@@ -291,9 +347,12 @@ class _Resting:
     emergent : EmergentModel
     tolerance : float
         Coherences that add up to a thousandth of it are neglected.
+    progress : Progress, optional
+        Asked before every factorisation, which cannot be stopped, whether there is time for it.
     """
 
-    def __init__(self, emergent: EmergentModel, tolerance: float) -> None:
+    def __init__(self, emergent: EmergentModel, tolerance: float, progress: Any = None) -> None:
+        self._progress, self._taken, self._size = progress, 0.0, 1
         self._emergent, self._small = emergent, max(NEGLIGIBLE * tolerance, 1e-14)
         self._band: int | None = None
         #: How much of the last state, relative to it, may be round-off.
@@ -303,7 +362,12 @@ class _Resting:
         """The state with so many Fock states."""
         while True:
             band = cutoff if self._band is None else min(cutoff, self._band)
+            if self._progress is not None:  # work grows at least as the unknowns do
+                more = max(cutoff * band / self._size, 1.0)
+                self._progress.expect(self._taken, more, f"the stationary state with {cutoff} Fock states")
+            began = time.monotonic()
             rho, self.rounded = _stationary(self._emergent, cutoff, band)
+            self._taken, self._size = time.monotonic() - began, cutoff * band
             size, n = np.abs(rho.full()), np.arange(rho.shape[0]) % cutoff
             held = np.bincount(np.abs(n[:, None] - n).ravel(), size.ravel())
             if band < cutoff and held[band - 1 : band + 1].max() > self._small:
@@ -340,18 +404,25 @@ def _states_differ(one: Sequence[Any], other: Sequence[Any]) -> float:
 
 
 def _grow(
-    run: Callable[[int], Any], distance: Callable[[Any, Any], float], tolerance: float
+    run: Callable[[int], tuple[Any, float]], distance: Callable[[Any, Any], float], tolerance: float
 ) -> tuple[Any, int, float]:
-    """Let the number of Fock states grow until two results agree within the tolerance."""
-    cutoff, previous, error = FIRST_CUTOFF, None, math.inf
+    """Let the number of Fock states grow until two results agree within the tolerance, and the highest are empty.
+
+    `run` gives a result and what its highest Fock states make of it. Where quanta pile up in them results may agree.
+    """
+    cutoff, previous, error, highest = FIRST_CUTOFF, None, math.inf, math.inf
     while cutoff <= LARGEST_CUTOFF:
-        found = run(cutoff)
-        if previous is not None:
+        try:
+            found, highest = run(cutoff)
+        except _FullError as full:
+            found, highest = None, float(full.args[0])
+        if previous is not None and found is not None:
             error = distance(previous, found)
-            if error <= tolerance:
-                return found, cutoff, error
+            if max(error, highest) <= tolerance:
+                return found, cutoff, max(error, highest)
         previous, cutoff = found, math.ceil(cutoff * GROWTH)
+    change = f"the last change was {error:.2g}, and " if error < math.inf else ""
     raise TruncationError(
         f"The tolerance {tolerance:g} is not met with up to {LARGEST_CUTOFF} Fock states; "
-        f"the last change was {error:.2g}."
+        f"{change}the highest ones hold {highest:.2g} of what is read."
     )

@@ -33,6 +33,8 @@ FAR = 1e4
 BACKWARD = 1e-12
 #: Round-off times condition above which a matrix counts as singular.
 SINGULAR = 1e-4
+#: What looks like a longer relaxation time is none: round-off would hide it, and unknowns differ by that much.
+LONGEST = 1e16
 #: Krylov vectors of a GMRES cycle and cycles, with the exponential.
 EXPONENTIAL = (60, 4)
 #: The time τ in units of the slowest relaxation, at least and at most, and in units of the fastest oscillation: shorter
@@ -133,9 +135,9 @@ class StationarySolver:
         with np.errstate(all="ignore"):
             size = float(onenormest(inverse))
         if not EPSILON * size * float(abs(A).sum(axis=0).max()) <= SINGULAR:
+            slow = f"is reached so slowly that round-off hides it (relaxation times up to about {size:.2g})"
             raise NotUniqueError(
-                "The stationary state is not unique, or is reached so slowly that round-off hides it (relaxation times "
-                f"up to about {size:.2g})."
+                f"The stationary state is not unique, or {slow if size <= LONGEST else 'is hidden by round-off'}."
             )
         self._rest = v = self.stationary()
         if not (error := self._forward_error(v, A @ v)) <= 10 * self._tolerance:
