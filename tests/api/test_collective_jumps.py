@@ -280,7 +280,8 @@ def test_states_that_jumped_are_continued_and_written_down(tmp_path):
         ),
         (
             ("a", LOWER),
-            "`collective_jumps[0][0]` must be a square matrix of numbers (NumPy array, sparse matrix or QuTiP operator), but is 'a'.",
+            "`collective_jumps[0][0]` must be a square matrix of numbers (NumPy array, sparse matrix or QuTiP "
+            "operator), but is 'a'.",
         ),
     ],
 )
