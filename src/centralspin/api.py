@@ -60,8 +60,8 @@ def evolve(
         "symmetric" (default), "dicke", "full_space", "spin_boson", "mean_field" or "cumulants"; for stationary states
         also "dicke_polynomials".
     tolerance : float
-        Largest absolute error of the moments behind the observables, for integration and truncation together. What an
-        observable multiplies them with is in the result's `error`, which is that of the values.
+        Largest absolute error of the values and of the moments behind them, for integration and truncation together.
+        Where round-off of large moments leaves more, the result's `error` says so.
     t_stops : sequence of float
         Times at which something happens that is shorter than a 4000th of the whole time.
     time_budget : float

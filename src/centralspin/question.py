@@ -5,6 +5,7 @@ Nothing behind this module knows which kind of model it was.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -40,6 +41,8 @@ LARGEST_CUT, LARGEST_ORDER = 10_000, 12
 #: these, or than a part of those of Dicke blocks, which fit the memory for so many sites at most.
 OUTGROWN = {"spin_boson": 8000, "dicke": 20_000, "dicke_polynomials": 12_000}
 OUTGROWN_PART, LARGEST_BLOCKS = 1.5, 99
+#: The least tolerance, and the part of what would do that is asked for where errors turn out to be multiplied.
+LEAST_TOLERANCE, SHARPER = 1e-13, 0.7
 #: Up to so many unknowns there is nothing to gain.
 FEW = 6000
 
@@ -173,7 +176,7 @@ def prepare(
     checked = check_options(chosen.OPTIONS, method, options)
     if t_stops:
         checked["t_stops"] = tuple(t_stops)
-    tolerance = real_number("tolerance", tolerance, minimum=1e-13, maximum=0.1)
+    tolerance = real_number("tolerance", tolerance, minimum=LEAST_TOLERANCE, maximum=0.1)
     seconds = budget("time_budget", time_budget)
     problem = question.problem
     scaled = None if times is None else times * problem.unit
@@ -232,16 +235,37 @@ def answer(
             if isinstance(failure, BudgetError):
                 raise
             reading = _within(chosen.run(task), task)  # which says what it cannot do
-    values, error = combined(question, task, chosen.ABOUT, reading)
+    values, error, least = combined(question, task, chosen.ABOUT, reading)
+    off = reading.error
+    if (
+        _bound(task)
+        and off is not None
+        and error is not None
+        and least <= task.tolerance / 2
+        and not error <= task.tolerance
+    ):
+        # What is asked for multiplies errors of moments: by how much may be known from their values only.
+        sharper = replace(task, tolerance=max(SHARPER * off * task.tolerance / error, LEAST_TOLERANCE))
+        with contextlib.suppress(
+            BudgetError, ConvergenceError, TruncationError
+        ):  # what is there is told as it is
+            again = _within(replace(chosen.run(sharper), method=reading.method), sharper)
+            found, smaller, _ = combined(question, task, chosen.ABOUT, again)
+            if smaller is not None and smaller < error:
+                values, error, reading = found, smaller, again
     return values, task, replace(reading, error=error)
 
 
+def _bound(task: Task) -> bool:
+    """Whether errors are to be within the tolerance: with a given cut, or state to go on from, they may be larger."""
+    return "cut" not in task.options and task.start is None
+
+
 def _within(reading: Reading, task: Task) -> Reading:
-    """The reading, if its error meets the tolerance; with a given cut, or state to go on from, it may be larger."""
+    """The reading, if its error meets the tolerance."""
     if not np.isfinite(reading.values).all():
         raise ConvergenceError("What the method gives are not finite numbers.")
-    bound = "cut" not in task.options and task.start is None
-    if bound and reading.error is not None and not reading.error <= task.tolerance:
+    if _bound(task) and reading.error is not None and not reading.error <= task.tolerance:
         raise ConvergenceError(
             f"The values may be off by {reading.error:.2g}, where a tolerance of {task.tolerance:g} is asked for."
         )
@@ -291,8 +315,8 @@ def check_options(known: frozenset[str], method: str, options: Mapping[str, Any]
 
 def combined(
     question: Question, task: Task, about: str, reading: Reading
-) -> tuple[dict[str, Any], float | None]:
-    """What was asked for, from what the method read, and its error, which is no reason to refuse it."""
+) -> tuple[dict[str, Any], float | None, float]:
+    """What was asked for, from what the method read, its error, and the part of that which is round-off."""
     arithmetic = Arithmetic(
         task.moments,
         reading.values[None],
@@ -305,8 +329,8 @@ def combined(
             f"the highest level of an oscillator in the central system holds up to {full:.2g}: give it more levels"
         )
     values = {name: value[0] for name, value in question.combine(arithmetic).items()}
-    error = reading.error
-    return values, None if error is None else told(question, arithmetic, error)
+    error = None if reading.error is None else told(question, arithmetic, reading.error)
+    return values, error, told(question, arithmetic, 0.0)
 
 
 def told(question: Question, arithmetic: Arithmetic, error: float) -> float:
