@@ -241,6 +241,22 @@ def many_quanta(random: models.Draws) -> str | None:
     return None
 
 
+def large_baths(random: models.Draws) -> str | None:
+    """Polynomials over the Dicke blocks beside symmetric Liouville space."""
+    bath = models.laser(random).replace(N=int(10 ** random.uniform(2, 5)))
+    if random.random() < 0.3:  # polarised upwards
+        bath = bath.replace(bath_pump=bath.bath_decay, bath_decay=bath.bath_pump)
+    model = random.take(bath)
+    tolerance = float(10 ** random.uniform(-7, -1.2))
+    names, limits = ("tau_z", "tau_x", "X2", "m_z"), {"time_budget": random.seconds}
+    right = steady_state(model, names, method="symmetric", tolerance=min(tolerance / 10, 1e-7), **limits)
+    found = steady_state(model, names, method="dicke_polynomials", tolerance=tolerance, **limits)
+    for name in names:
+        if wrong := close(found[name], right[name], found.error + right.error, name):
+            return f"at tolerance {tolerance:.2g}: {wrong}"
+    return None if found.error <= tolerance else f"error {found.error} for {tolerance}"
+
+
 def units(random: models.Draws) -> str | None:
     """All rates times s, times over s."""
     model = models.spin_model(random, [2, 5])
@@ -317,7 +333,7 @@ CAMPAIGNS: dict[str, Callable[[models.Draws], str | None]] = {
     for campaign in (
         small_in_time, small_stationary, spins_in_time, spins_stationary, tolerance_is_met, units, coefficients,
         bad_input, in_two_parts, correlations, one_after_another,
-        many_quanta,
+        many_quanta, large_baths,
     )
 }  # fmt: skip
 

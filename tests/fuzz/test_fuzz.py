@@ -24,7 +24,7 @@ CASES = {
     "small_in_time": range(16), "small_stationary": range(36), "spins_in_time": range(12),
     "spins_stationary": range(24), "tolerance_is_met": range(6, 42), "units": range(18), "coefficients": range(16),
     "bad_input": range(300), "in_two_parts": range(16), "correlations": range(16),
-    "one_after_another": range(12), "many_quanta": range(12),
+    "one_after_another": range(12), "many_quanta": range(12), "large_baths": range(7),
 }  # fmt: skip
 
 
