@@ -271,7 +271,10 @@ def boson(model: Any, levels: int, time: float | None = None) -> tuple[dict[str,
             "diag_pivot_thresh": 0.01,
             "options": {"SymmetricMode": True},
         }
-        rho = np.r_[1.0, splu(L[1:, 1:], **options).solve(-L[1:, [0]].toarray()[:, 0])]
+        k = 0 if model.central_pump else 2 * levels + 1  # no boson beside a spin that is up, or down: never empty
+        others = np.delete(np.arange(L.shape[0]), k)
+        rho = np.ones(L.shape[0], dtype=complex)
+        rho[others] = splu(L[others][:, others], **options).solve(-L[others][:, [k]].toarray()[:, 0])
     else:
         weights = (up / (model.bath_decay + model.bath_pump + up)) ** np.arange(levels)
         start = np.kron(np.diag(weights / weights.sum()), np.diag([1.0, 0.0]))
