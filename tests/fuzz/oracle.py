@@ -271,7 +271,9 @@ def boson(model: Any, levels: int, time: float | None = None) -> tuple[dict[str,
             "diag_pivot_thresh": 0.01,
             "options": {"SymmetricMode": True},
         }
-        k = 0 if model.central_pump else 2 * levels + 1  # no boson beside a spin that is up, or down: never empty
+        k = (
+            0 if model.central_pump else 2 * levels + 1
+        )  # no boson beside a spin that is up, or down: never empty
         others = np.delete(np.arange(L.shape[0]), k)
         rho = np.ones(L.shape[0], dtype=complex)
         rho[others] = splu(L[others][:, others], **options).solve(-L[others][:, [k]].toarray()[:, 0])
