@@ -51,6 +51,8 @@ OPTIONS: frozenset[str] = frozenset()
 
 #: First number of Fock states, factor by which it grows, and the largest that is tried.
 FIRST_CUTOFF, GROWTH, LARGEST_CUTOFF = 24, 1.5, 420
+#: The least tolerance.
+LEAST = 1e-13
 #: Coherences that add up to less than this part of the tolerance are neglected, and so are populations: integration
 #: leaves about as much.
 NEGLIGIBLE = 1e-3
@@ -180,7 +182,10 @@ def thermal_state(model: CentralSpinModel, cutoff: int) -> Any:
 
 
 @checked(
-    model=paper_model, times=output_times, cutoff=optional(whole(2, LARGEST_CUTOFF)), tolerance=number(0, 1)
+    model=paper_model,
+    times=output_times,
+    cutoff=optional(whole(2, LARGEST_CUTOFF)),
+    tolerance=number(LEAST, 1),
 )
 def states(
     model: CentralSpinModel,
@@ -212,7 +217,7 @@ def states(
     return _grow(lambda K: _evolve(emergent, K, scaled, tolerance, True), _states_differ, tolerance)[0]
 
 
-@checked(model=paper_model, cutoff=optional(whole(2, LARGEST_CUTOFF)), tolerance=number(0, 1))
+@checked(model=paper_model, cutoff=optional(whole(2, LARGEST_CUTOFF)), tolerance=number(LEAST, 1))
 def stationary_density_matrix(
     model: CentralSpinModel, cutoff: int | None = None, tolerance: float = 1e-8
 ) -> Any:
@@ -261,7 +266,7 @@ def run(task: Task) -> Reading:
         weight = max((_weight(O) for O in observables), default=0.0)
 
         def read(highest: float) -> float:
-            return weight * highest if highest > max(NEGLIGIBLE * task.tolerance, 1e-13) else 0.0
+            return weight * highest if highest > max(NEGLIGIBLE * task.tolerance, LEAST) else 0.0
 
         if task.times is None:
             rho = resting(cutoff)
@@ -310,7 +315,7 @@ def _evolve(
             raise _FullError(largest)
 
     told(0.0, rho)
-    states = followed(qutip.liouvillian(H, jumps), rho, times, max(tolerance * 1e-3, 1e-13), told)
+    states = followed(qutip.liouvillian(H, jumps), rho, times, max(tolerance * 1e-3, LEAST), told)
     return states, largest
 
 
