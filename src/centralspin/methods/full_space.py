@@ -42,10 +42,10 @@ OPTIONS: frozenset[str] = frozenset({"t_stops"})
 #: Entries of the largest density matrix: a central spin and six others.
 LARGEST_SIZE = 4**7
 #: From so many unknowns on it is found out how long a stationary state takes, before it is sought.
-LARGE = 4000
+_LARGE = 4000
 #: A matrix with an entry larger than 1 by this is no density matrix, and is found again with a tolerance so many times
 #: as large. No run has one below this.
-NO_STATE, OTHER_STEPS, LEAST = 1e-6, 10.0, 1e-10
+_NO_STATE, _OTHER_STEPS, _LEAST = 1e-6, 10.0, 1e-10
 
 
 class FullSpace:
@@ -179,9 +179,9 @@ def run(task: Task) -> Reading:
     else:
         follow, error = _evolve if task.problem.constant else _driven, task.tolerance
         values = read(states := follow(space, task))
-        if max(float(np.abs(rho.full()).max()) for rho in states) > 1 + NO_STATE:
+        if max(float(np.abs(rho.full()).max()) for rho in states) > 1 + _NO_STATE:
             # Nothing bounds what negative rates make of an error, round-off included: other steps show it.
-            other = replace(task, tolerance=OTHER_STEPS * max(task.tolerance, LEAST))
+            other = replace(task, tolerance=_OTHER_STEPS * max(task.tolerance, _LEAST))
             error = max(error, float(np.abs(values - read(follow(space, other))).max(initial=0)))
     values = real_where_hermitian(values, task.moments)
     details = {"unknowns": math.prod(space.dimensions) ** 2}
@@ -192,7 +192,7 @@ def _expect(problem: Problem, progress: Any) -> None:
     """Refuse what will take too long, from how long one site less takes: a factorisation cannot be stopped."""
     crowd = max(range(len(problem.classes)), key=lambda c: problem.classes[c].count)
     site = problem.classes[crowd]
-    if progress is None or site.count < 2 or math.prod(FullSpace(problem).dimensions) ** 2 < LARGE:
+    if progress is None or site.count < 2 or math.prod(FullSpace(problem).dimensions) ** 2 < _LARGE:
         return
     fewer = replace(site, count=site.count - 1)
     smaller = replace(problem, classes=(*problem.classes[:crowd], fewer, *problem.classes[crowd + 1 :]))
@@ -216,7 +216,7 @@ def _evolve(space: FullSpace, task: Task) -> list[Any]:
     """The density matrices at the times of a task."""
     times, rho = task.times, space.initial()
     assert times is not None
-    accuracy = max(task.tolerance, LEAST) * 1e-3
+    accuracy = max(task.tolerance, _LEAST) * 1e-3
     last = float(times[-1])
     return followed(
         space.liouvillian(),

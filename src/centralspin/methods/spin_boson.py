@@ -52,14 +52,14 @@ OPTIONS: frozenset[str] = frozenset()
 #: First number of Fock states, factor by which it grows, and the largest that is tried.
 FIRST_CUTOFF, GROWTH, LARGEST_CUTOFF = 24, 1.5, 420
 #: The least tolerance.
-LEAST = 1e-13
+_LEAST = 1e-13
 #: Coherences that add up to less than this part of the tolerance are neglected, and so are populations: integration
 #: leaves about as much.
 NEGLIGIBLE = 1e-3
 #: So many of the highest Fock states must be empty; of two neighbours one may be so where quanta come in pairs.
-HIGHEST = 2
+_HIGHEST = 2
 #: An evolution that puts so much into them is given up at once: more of them are needed, and the values are of no use.
-GIVEN_UP = 1e-2
+_GIVEN_UP = 1e-2
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +185,7 @@ def thermal_state(model: CentralSpinModel, cutoff: int) -> Any:
     model=paper_model,
     times=output_times,
     cutoff=optional(whole(2, LARGEST_CUTOFF)),
-    tolerance=number(LEAST, 1),
+    tolerance=number(_LEAST, 1),
 )
 def states(
     model: CentralSpinModel,
@@ -217,7 +217,7 @@ def states(
     return _grow(lambda K: _evolve(emergent, K, scaled, tolerance, True), _states_differ, tolerance)[0]
 
 
-@checked(model=paper_model, cutoff=optional(whole(2, LARGEST_CUTOFF)), tolerance=number(LEAST, 1))
+@checked(model=paper_model, cutoff=optional(whole(2, LARGEST_CUTOFF)), tolerance=number(_LEAST, 1))
 def stationary_density_matrix(
     model: CentralSpinModel, cutoff: int | None = None, tolerance: float = 1e-8
 ) -> Any:
@@ -266,7 +266,7 @@ def run(task: Task) -> Reading:
         weight = max((_weight(O) for O in observables), default=0.0)
 
         def read(highest: float) -> float:
-            return weight * highest if highest > max(NEGLIGIBLE * task.tolerance, LEAST) else 0.0
+            return weight * highest if highest > max(NEGLIGIBLE * task.tolerance, _LEAST) else 0.0
 
         if task.times is None:
             rho = resting(cutoff)
@@ -311,24 +311,24 @@ def _evolve(
         nonlocal largest
         tell(progress, now / last, f"the evolution with {cutoff} Fock states")
         largest = max(largest, _highest(state))
-        if grows and largest > GIVEN_UP:
+        if grows and largest > _GIVEN_UP:
             raise _FullError(largest)
 
     told(0.0, rho)
-    states = followed(qutip.liouvillian(H, jumps), rho, times, max(tolerance * 1e-3, LEAST), told)
+    states = followed(qutip.liouvillian(H, jumps), rho, times, max(tolerance * 1e-3, _LEAST), told)
     return states, largest
 
 
 def _highest(rho: Any) -> float:
     """The population of the highest Fock states."""
     populations = np.abs(rho.diag()).reshape(rho.dims[0])
-    return float(populations[:, -HIGHEST:].sum())
+    return float(populations[:, -_HIGHEST:].sum())
 
 
 def _weight(operator: Any) -> float:
     """What an operator can make of one unit of population in the highest Fock states."""
     rows = np.abs(operator.full()).sum(axis=1).reshape(operator.dims[0])
-    return float(rows[:, -HIGHEST:].max())
+    return float(rows[:, -_HIGHEST:].max())
 
 
 def _warned(states: list[Any], highest: float, tolerance: float) -> list[Any]:
