@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from .problem.central_spin import CentralSpinModel
 from .problem.checks import LARGEST_NUMBER, increasing_times, integer, real_number, sequence
 from .problem.collective import CollectiveModel
 from .problem.moments import Arithmetic, Moment
-from .question import LARGEST_CUT, answer, ask, at_infinity, number, prepare, told
+from .question import LARGEST_CUT, answer, ask, at_infinity, multiplied, number, prepare, told
 from .result import Expansion, Stationary, Trajectory
 from .state import State, check_trace
 from .symmetric.basis import OperatorBasis
@@ -215,9 +215,11 @@ def expand(
             raise ArgumentError("scaling", "be a multiple of ½ for an expansion in N^{−1/2}", f"{z:g}")
     task, _ = prepare(question, when, tolerance, "symmetric", options, time_budget)
     orders = range(2 * integer("terms", terms, minimum=1, maximum=LARGEST_EXPANSION) + 1)
-    values, details, error = Solver(task, orders).solve()
-    arithmetic = Arithmetic(task.moments, values, "reference", shift(task.problem, task.times, orders))
-    found, error = question.combine(arithmetic), told(question, arithmetic, error)
+    task = replace(task, multiplied=multiplied(question, task, "reference", orders))
+    values, details, errors = Solver(task, orders).solve()
+    about_reference = shift(task.problem, task.times, orders)
+    arithmetic = Arithmetic(task.moments, values, "reference", about_reference, errors=errors)
+    found, error = question.combine(arithmetic), told(question, arithmetic)
     # Parity makes those of N^{−1/2} that are absent zero; what is left out must not miss more than it may.
     if any(np.abs(value[1::2]).max() > task.tolerance for value in found.values()):
         raise ArgumentError("observables", "approach their limits as 1/N", "one that does so as 1/√N")

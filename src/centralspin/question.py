@@ -45,6 +45,8 @@ OUTGROWN_PART, LARGEST_BLOCKS = 1.5, 99
 LEAST_TOLERANCE, SHARPER = 1e-13, 0.7
 #: Up to so many unknowns there is nothing to gain.
 FEW = 6000
+#: A cut aims at errors that are smaller by this factor at most than what is asked for.
+MOST_AIMED = 100.0
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,7 @@ def answer(
     task, chosen = prepare(
         question, times, tolerance, "symmetric" if free else method, options or {}, time_budget, t_stops
     )
+    task = replace(task, multiplied=multiplied(question, task, chosen.ABOUT))
     other, limit = another(question) if free and not options else ("", math.inf)
     try:
         reading = _within(chosen.run(replace(task, outgrown=limit)), task)
@@ -236,15 +239,9 @@ def answer(
                 raise
             reading = _within(chosen.run(task), task)  # which says what it cannot do
     values, error, least = combined(question, task, chosen.ABOUT, reading)
-    off = reading.error
-    if (
-        _bound(task)
-        and off is not None
-        and error is not None
-        and least <= task.tolerance / 2
-        and not error <= task.tolerance
-    ):
+    if _bound(task) and error is not None and least <= task.tolerance / 2 and not error <= task.tolerance:
         # What is asked for multiplies errors of moments: by how much may be known from their values only.
+        off = float(np.max(reading.error))
         sharper = replace(task, tolerance=max(SHARPER * off * task.tolerance / error, LEAST_TOLERANCE))
         with contextlib.suppress(
             BudgetError, ConvergenceError, TruncationError
@@ -265,9 +262,10 @@ def _within(reading: Reading, task: Task) -> Reading:
     """The reading, if its error meets the tolerance."""
     if not np.isfinite(reading.values).all():
         raise ConvergenceError("What the method gives are not finite numbers.")
-    if _bound(task) and reading.error is not None and not reading.error <= task.tolerance:
+    if _bound(task) and reading.error is not None and not np.max(reading.error, initial=0) <= task.tolerance:
         raise ConvergenceError(
-            f"The values may be off by {reading.error:.2g}, where a tolerance of {task.tolerance:g} is asked for."
+            f"The values may be off by {np.max(reading.error):.2g}, where a tolerance of {task.tolerance:g} is asked "
+            "for."
         )
     return reading
 
@@ -322,6 +320,7 @@ def combined(
         reading.values[None],
         about,
         shift(task.problem, task.times, (None,), task.options.get("t_stops", ())),
+        errors=0.0 if reading.error is None else reading.error,
     )
     full = max((float(np.real(arithmetic(top)).max()) for top in question.tops), default=0.0)
     if full > task.tolerance:
@@ -329,14 +328,45 @@ def combined(
             f"the highest level of an oscillator in the central system holds up to {full:.2g}: give it more levels"
         )
     values = {name: value[0] for name, value in question.combine(arithmetic).items()}
-    error = None if reading.error is None else told(question, arithmetic, reading.error)
-    return values, error, told(question, arithmetic, 0.0)
+    return values, None if reading.error is None else told(question, arithmetic), lost(question, arithmetic)
 
 
-def told(question: Question, arithmetic: Arithmetic, error: float) -> float:
-    """The error of what was asked for, from that of the method's moments."""
-    errors = question.combine(lambda moment: arithmetic.error(moment, error), absolute=True)
-    return max(error, *(float(np.max(of_values)) for of_values in errors.values()))
+def told(question: Question, arithmetic: Arithmetic) -> float:
+    """The error of what was asked for, at least that of the moments it is made of, and of round-off."""
+    if not arithmetic.largest < math.inf:
+        return math.inf
+    return max(arithmetic.largest, _largest(question, arithmetic.error)) + lost(question, arithmetic)
+
+
+def lost(question: Question, arithmetic: Arithmetic) -> float:
+    """What round-off leaves unknown of what was asked for."""
+    return _largest(question, arithmetic.round_off)
+
+
+def _largest(question: Question, errors: Callable[[Moment], np.ndarray]) -> float:
+    return max(float(np.max(of)) for of in question.combine(errors, absolute=True).values())
+
+
+def multiplied(
+    question: Question, task: Task, about: str, orders: Sequence[int | None] = (None,)
+) -> Callable[[np.ndarray, np.ndarray], float]:
+    """From moments and their errors to the factor by which the largest is multiplied in what is asked for.
+
+    It is 1 where round-off leaves no hope that an aim would be met.
+    """
+    about_reference = shift(task.problem, task.times, orders, task.options.get("t_stops", ()))
+
+    def factor(values: np.ndarray, errors: np.ndarray) -> float:
+        arithmetic = Arithmetic(task.moments, values, about, about_reference, errors=errors)
+        try:
+            if not arithmetic.largest > 0 or not lost(question, arithmetic) <= task.tolerance / 2:
+                return 1.0
+            off = _largest(question, arithmetic.error)
+        except ArgumentError:  # if the values at a larger cut are no better it is raised with them
+            return 1.0
+        return min(max(off / arithmetic.largest, 1.0), MOST_AIMED)
+
+    return factor
 
 
 def at_infinity(model: Any) -> Any:

@@ -302,7 +302,7 @@ def _mean(moment: Moment, start: State | None, task: Any) -> np.ndarray:
 
 
 def _read(
-    question: Question, task: Any, values: np.ndarray, error: float, start: State | None = None
+    question: Question, task: Any, values: np.ndarray, error: Any, start: State | None = None
 ) -> tuple[Any, Any]:
     """What was asked for, and its error."""
     arithmetic = Arithmetic(
@@ -312,9 +312,10 @@ def _read(
         shift(task.problem, task.times, (None,)),
         hermitian=False,
         mean=lambda moment: _mean(moment, start, task),
+        errors=error,
     )
     (found,) = question.combine(arithmetic).values()
-    return found[0], told(question, arithmetic, error)
+    return found[0], told(question, arithmetic)
 
 
 def _adjoint(A: Moment, B: Moment) -> bool:

@@ -9,13 +9,16 @@ from conftest import PAPER
 from hypothesis import given
 from hypothesis import strategies as st
 
-from centralspin import CentralSpinModel, Moment, TruncationError, evolve, expand, steady_state
+from centralspin import PAULI, CentralSpinModel, Moment, TruncationError, evolve, expand, steady_state
+from centralspin.problem.moments import Arithmetic
+from centralspin.symmetric import solver
 from centralspin.symmetric.cut import (
     AIM,
     ALWAYS,
     FIRST_SLOPE,
     GROWTH,
     LEAST_SLOPE,
+    SAFETY,
     Outcome,
     Shape,
     converge,
@@ -145,15 +148,16 @@ def test_a_slowly_falling_error_is_larger_than_the_difference():
 class Falling:
     """Steps from k to k + 1 that are A r^k, whatever the sets are: what is left is a geometric series."""
 
-    def __init__(self, A, r):
-        self.A, self.r, self.cuts = A, r, []
+    def __init__(self, A, r, multiplied=1.0):
+        self.A, self.r, self.multiplied, self.cuts = A, r, multiplied, []
 
     def sets(self, cut):
         return np.zeros((2, 1)), np.array([[True, True], [False, False]])
 
     def run(self, cut, outer, inner):
         self.cuts.append(cut)
-        return Outcome(np.zeros(1), self.A * (self.r ** (cut - 1) + self.r**cut), 2)
+        difference = self.A * (self.r ** (cut - 1) + self.r**cut)
+        return Outcome(np.zeros(2), np.array([1, 0.5]) * difference, 2, None, 1e-12, self.multiplied)
 
     def converge(self, tolerance, before=(), budget=math.inf):
         return converge(self, self.run, tolerance, 0.9, 8, None, lambda cut: float(cut), budget, before)
@@ -187,7 +191,70 @@ def test_a_cut_beyond_the_budget_is_not_begun_with():
     assert falling.converge(1e-8, [(8, 1.0), (30, 1e-9)], budget=20.0).cut == 8 and falling.cuts == [8]
 
 
+def test_a_cut_aims_at_what_is_asked_for():
+    """Where that multiplies the errors of what is read, these must be smaller, unless that needs too much memory."""
+    plain, aimed = Falling(1e2, 0.4), Falling(1e2, 0.4, 50.0)
+    first, second = plain.converge(1e-6), aimed.converge(1e-6)
+    assert second.cut > first.cut and second.error * 50 <= 0.9e-6 < first.error * 50
+    stopped = Falling(1e2, 0.4, 50.0).converge(1e-6, budget=first.cut)
+    assert stopped.cut == first.cut and stopped.error <= 0.9e-6
+    with pytest.raises(TruncationError, match=r"the next cut \d+ needs"):
+        Falling(1e2, 0.4, 50.0).converge(1e-6, budget=first.cut - 1)
+
+
+def test_every_value_has_an_error_of_its_own():
+    found = Falling(1e2, 0.4).converge(1e-6)
+    assert found.error == pytest.approx(SAFETY * 1e2 * (0.4 ** (found.cut - 1) + 0.4**found.cut))
+    assert found.errors == pytest.approx(found.error * np.array([1, 0.5]) + 1e-12, rel=1e-9)
+
+
 # --- what the solver makes of it ---
+
+
+def test_one_run_at_one_cut_does_for_what_multiplies_errors(monkeypatch):
+    """Far from what it is about a moment is a sum of moments, and its error is larger than theirs."""
+    runs = []
+    run = solver.run
+    monkeypatch.setattr(solver, "run", lambda task: runs.append(task) or run(task))
+    evolve(PAPER.replace(N=math.inf), np.linspace(0, 4, 9), NAMES, tolerance=1e-8)
+    assert len(runs) == 1
+    asked = {"far": Moment(site=PAULI[2], power=3, about="zero")}
+    found = evolve(PAPER.replace(N=80), np.linspace(0, 4, 9), asked, tolerance=1e-8)
+    assert len(runs) == 2 and 5 * found.details["truncation_error"] < found.error <= 1e-8
+
+
+def test_errors_that_fall_by_jerks_are_not_larger_than_told():
+    """At some cuts all three sets are off to the same side, by more than they differ."""
+    model = CentralSpinModel(
+        N=math.inf, g0=3.646465165921943, central_field=(0, 0, 0), central_pump=0.29373074100202484,
+        central_decay=0.31086584378092874, bath_pump=0.027751871991413393, bath_decay=0.13875935995706695,
+    )  # fmt: skip
+    times, names = [7.0522391523076315], ("tau_z", "Q2")
+    right = evolve(model, times, names, method="spin_boson", tolerance=1e-7)
+    cuts = [evolve(model, times, names, cut=cut) for cut in range(8, 27)]
+    for found in [*cuts, evolve(model, times, names, tolerance=2.3e-4)]:
+        off = max(abs(found[name] - right[name])[0] for name in names)
+        assert off < found.error, found.details
+
+
+@pytest.mark.parametrize("about", ["zero", "reference", "mean"])
+@pytest.mark.parametrize("orders", [1, 3])
+def test_the_error_of_a_moment_is_that_of_its_parts(about, orders):
+    """None that small changes of these make is larger, and some are hardly smaller."""
+    random = np.random.default_rng(3)
+    z = np.diag([1.0, -1.0])
+    asked = Moment(central=z, site=z, power=3, about=about)
+    basic = [Moment(central=z), *(Moment(central=z, site=z, power=k) for k in (1, 2, 3)), Moment(site=z)]
+    values = random.normal(size=(orders, 2, len(basic)))
+    errors = 1e-7 * random.random(values.shape)
+    shift = random.normal(size=(orders, 2))
+    made = [Arithmetic(basic, values, "reference", lambda moment: shift, errors=errors)]
+    changes = [random.choice([-1, 1], size=errors.shape) * errors for _ in range(2000)]
+    made += [Arithmetic(basic, values + change, "reference", lambda moment: shift) for change in changes]
+    right, told = made[0](asked), made[0].error(asked)
+    off = np.array([np.abs(other(asked) - right) for other in made[1:]])
+    assert (off <= told * (1 + 1e-5)).all() and (off.max(axis=0) > 0.4 * told).all()
+    assert (made[0].round_off(asked) < 1e-12).all()
 
 
 @pytest.mark.parametrize("tolerance", [1e-4, 1e-6, 1e-8, 1e-10])

@@ -7,7 +7,7 @@ depends on the unit in which a model was written down. The unit is a power of 4,
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -285,6 +285,9 @@ class Task:
         The state of an earlier run of the same method, where it is not a product of initial states.
     outgrown : float
         With more unknowns than these method "symmetric" leaves the task to another one, by an `OutgrownError`.
+    multiplied : callable, optional
+        From moments, shape (orders, …, moments), and errors of them to the factor by which the largest of these are
+        multiplied in what is made of the moments, at least 1. A method that knows errors of small runs may aim by it.
     """
 
     problem: Problem
@@ -295,6 +298,7 @@ class Task:
     progress: Any = None
     start: Any = None
     outgrown: float = math.inf
+    multiplied: Callable[[np.ndarray, np.ndarray], float] | None = None
 
 
 class Method(Protocol):

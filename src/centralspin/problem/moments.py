@@ -148,6 +148,10 @@ def _digits(operator: np.ndarray) -> float:
     return math.log10(max(float(np.abs(operator).max()), 1.0))
 
 
+#: The key of the trace.
+TRACE = Moment().key()
+
+
 @dataclass(frozen=True, eq=False)
 class Reading:
     """What a method returns: moments about a value of its own choice.
@@ -156,8 +160,9 @@ class Reading:
     ----------
     values : ndarray, shape (…, moments)
         ⟨A (X − c)^p⟩ in time or at stationarity, in the order of the moments that were asked for.
-    error : float or None
-        Estimated absolute error of the values, truncation and integration; None where a method has no estimate.
+    error : float, ndarray or None
+        Estimated absolute error, truncation and integration, of all values or of each; None where a method has no
+        estimate.
     details : dict
         What the method reports of itself.
     state : object
@@ -167,7 +172,7 @@ class Reading:
     """
 
     values: np.ndarray
-    error: float | None = None
+    error: Any = None
     details: dict[str, Any] = field(default_factory=dict)
     state: Any = None
     method: str = ""
@@ -193,6 +198,8 @@ class Arithmetic:
     mean : callable, optional
         For a moment, the mean of its sum as a series, where it is not that of the values: these may belong to what
         operators have made of a state.
+    errors : float or ndarray
+        Those of the values, or one for all.
     """
 
     def __init__(
@@ -203,51 +210,61 @@ class Arithmetic:
         shift: Any,
         hermitian: bool = True,
         mean: Any = None,
+        errors: Any = 0.0,
     ) -> None:
         self._about, self._shift, self._hermitian = about, shift, hermitian
-        self._mean = mean or self._own_mean
+        self._mean, self._elsewhere = mean or self._own_mean, mean is not None
         self._distances: dict[Any, np.ndarray] = {}
         self._values = {moment.key(): values[..., i] for i, moment in enumerate(basic)}
+        #: The largest error of a value.
+        self.largest = float(np.max(errors, initial=0))
+        errors = np.broadcast_to(errors, values.shape)
+        self._errors = {moment.key(): errors[..., i] for i, moment in enumerate(basic)}
         self._one = np.zeros_like(values[..., 0])
         self._one[0] = 1
         #: 1, unless the state has lost or won some of it.
-        self._trace = self._values.get(Moment().key(), self._one)
+        self._trace = self._values.get(TRACE, self._one)
 
+    @np.errstate(over="ignore", invalid="ignore")
     def __call__(self, moment: Moment) -> np.ndarray:
         """The value of a moment, shape (orders, …), real where the moment is."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            found = np.sum([product(*term) for term in self._terms(moment)], axis=0)
+        found = self._sum(moment, moment.power)
         if not np.isfinite(found).all():
             raise ArgumentError(
                 "observables", "be of numbers that floating point can hold", "one of larger ones"
             )
         return np.real(found) if moment.hermitian and self._hermitian else found
 
-    def error(self, moment: Moment, error: float) -> np.ndarray:
-        """The error of a value, shape (orders, …), if the moments behind it have this one, and round-off.
-
-        Where terms cancel little is left of a value but round-off.
-        """
-        factors, values = zip(*self._terms(moment), strict=True)
-        factors = np.abs(factors)
-        lost = ROUND_OFF * np.sum(
-            [product(f, np.abs(v)) for f, v in zip(factors, values, strict=True)], axis=0
-        )
-        known = len(factors) > 1 and moment.central is None and self._trace is self._one
-        sizes = factors[: -1 if known else None].sum(axis=0)
-        if moment.power and moment.about == "mean" != self._about:  # an error of the mean shifts all of them
-            sizes = sizes + moment.power * np.abs(self(replace(moment, power=moment.power - 1)))
-        return error * sizes.cumsum(axis=0) + lost  # lower orders add to higher ones
-
-    def _terms(self, moment: Moment) -> list[tuple[np.ndarray, np.ndarray]]:
-        """A moment as a sum of products of factors and moments of the method."""
+    @np.errstate(over="ignore", invalid="ignore")
+    def error(self, moment: Moment) -> np.ndarray:
+        """The error of a value, shape (orders, …), from those of the moments behind it."""
         p = moment.power or 0
+        total = sum(product(np.abs(factor), self._error(key)) for factor, key in self._terms(moment, p))
+        if p and moment.about == "mean" != self._about:  # an error of the mean shifts all of them
+            total = total + product(p * np.abs(self._sum(moment, p - 1)), self._error_of_mean(moment))
+        return np.asarray(total)
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def round_off(self, moment: Moment) -> np.ndarray:
+        """The round-off of a value, shape (orders, …): where terms cancel little else is left of it."""
+        sizes = [product(np.abs(f), np.abs(self._value(key))) for f, key in self._terms(moment, moment.power)]
+        return np.asarray(ROUND_OFF * np.sum(sizes, axis=0))
+
+    def _sum(self, moment: Moment, power: int | None) -> np.ndarray:
+        """The value of a moment of another power."""
+        terms = [product(factor, self._value(key)) for factor, key in self._terms(moment, power)]
+        return np.asarray(np.sum(terms, axis=0))
+
+    def _terms(self, moment: Moment, power: int | None) -> list[tuple[np.ndarray, Any]]:
+        """A moment of some power as a sum of products of factors and moments of the method, these by their keys."""
+        p = power or 0
+        central, _, bath = moment.key()
         if p == 0 or moment.about == self._about:
-            return [(self._one, self._value(moment))]
-        distance, power, terms = self._distance(moment), self._one, []
+            return [(self._one, (central, p, bath if p else ()))]
+        distance, factor, terms = self._distance(moment), self._one, []
         for k in range(p, -1, -1):  # Σ_k binom(p, k) distance^{p−k} ⟨A (X − c)^k⟩
-            terms.append((math.comb(p, k) * power, self._value(replace(moment, power=k))))
-            power = product(power, distance)
+            terms.append((math.comb(p, k) * factor, (central, k, bath if k else ())))
+            factor = product(factor, distance)
         return terms
 
     def _distance(self, moment: Moment) -> np.ndarray:
@@ -258,14 +275,31 @@ class Arithmetic:
         return self._distances[key]
 
     def _own_mean(self, moment: Moment) -> np.ndarray:
-        return self._value(replace(moment, central=None, power=1)) / self._trace[0]
+        return self._value(_key_of_mean(moment)) / self._trace[0]
 
-    def _value(self, moment: Moment) -> np.ndarray:
-        return self._trace if moment.power == 0 and moment.central is None else self._values[moment.key()]
+    def _error_of_mean(self, moment: Moment) -> np.ndarray:
+        if self._elsewhere:  # known as well as the values
+            return np.asarray(np.max(list(self._errors.values()), axis=0))
+        of_trace = product(np.abs(self._distance(moment)), self._error(TRACE))
+        return np.asarray((self._error(_key_of_mean(moment)) + of_trace) / np.abs(self._trace[0]))
+
+    def _value(self, key: Any) -> np.ndarray:
+        return self._trace if key == TRACE else self._values[key]
+
+    def _error(self, key: Any) -> np.ndarray:
+        """The error of a moment of the method. A trace of 1 has none."""
+        return np.zeros(self._one.shape) if key == TRACE and self._trace is self._one else self._errors[key]
+
+
+def _key_of_mean(moment: Moment) -> Any:
+    """The key of the mean of a moment's sum."""
+    return None, 1, moment.key()[-1]
 
 
 def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Multiply two series along their first axis, up to its length."""
+    if len(a) == 1:
+        return a * b
     return np.array([sum(a[i] * b[k - i] for i in range(k + 1)) for k in range(len(a))])
 
 

@@ -6,7 +6,8 @@ any mode, than any of the set of cut K, and the *inner* ones, of cut K and K −
 drops therefore lies in the outer set: a mode that is reached but left out shows in the difference between the results,
 whatever its weight. One difference would not do. Where quanta come and go in pairs every other step changes next to
 nothing, and elsewhere every step takes back most of what the one before it has changed. The result is that of the outer
-set, and its largest difference from the others its estimated error.
+set, and its estimated error is its largest difference from the others, times a factor of safety: where errors fall
+slowly, or not with every step, all three sets may be off to the same side by more than they differ.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ LARGE = 5000
 #: A cut that is fixed below the first one is compared with one larger by so much: there one quantum more may show less
 #: than what is missing.
 FURTHER = 3
+#: Errors are taken for so many times the difference, see above.
+SAFETY = 2.0
 #: The next cut aims at this part of the tolerance.
 AIM = 0.3
 #: The cut grows at most by these factors (and 4) after the first run and after the others: errors fall more and more
@@ -159,18 +162,30 @@ class Outcome:
     ----------
     values : ndarray
         By the outer set.
-    difference : float
-        The largest Σ |R_i| |v_i − v'_i| over all that is read: states v, v' of the outer and an inner set, readouts R.
-        Unlike the difference of the values it does not vanish by accident.
+    changes : ndarray
+        For every value the largest Σ |R_i| |v_i − v'_i|: states v, v' of the outer and an inner set, readouts R. Unlike
+        the difference of the values it does not vanish by accident. May be one number for all.
     unknowns : int
     end : object
         The state at the end, to go on from.
+    integration : float
+        What integration may miss.
+    multiplied : float
+        By how much what is asked for multiplies the changes, where the values are only parts of it.
     """
 
     values: np.ndarray
-    difference: float
+    changes: Any
     unknowns: int
     end: Any = None
+    integration: float = 0.0
+    multiplied: float = 1.0
+
+    @property
+    def difference(self) -> float:
+        """The largest change."""
+        largest = float(np.max(self.changes, initial=0))
+        return largest if math.isfinite(largest) else math.inf
 
 
 @dataclass(frozen=True)
@@ -182,6 +197,14 @@ class Converged:
     error: float
     complete: bool
     history: list[tuple[int, float]]
+
+    @property
+    def errors(self) -> Any:
+        """The error of every value, or one number for all, integration included."""
+        largest = self.outcome.difference
+        known = 0 < largest < math.inf and self.error < math.inf
+        of_values = self.outcome.changes * (self.error / largest) if known else self.error
+        return of_values + self.outcome.integration
 
 
 def converge(
@@ -224,10 +247,13 @@ def converge(
     cut = begin if fixed is None else fixed
     history: list[tuple[int, float]] = []
     failures = 0
+    good: Converged | None = None
     while True:
         if outgrown(cut):
             raise OutgrownError(f"The cut {cut} has more unknowns than another method.")
         needed = memory(cut)
+        if needed > memory_budget and good is not None:
+            return good
         if needed > memory_budget and cut == begin > first and fixed is None and not history:
             cut, begin, before = first, first, ()
             continue
@@ -247,6 +273,8 @@ def converge(
             outcome = run(cut, outer, inner)
             complete = complete and outcome.difference == 0  # an initial state may be known at some cut only
         except (NotUniqueError, RoundOffError) as problem:  # perhaps by accident of a cut that is too small
+            if good is not None:
+                return good
             if cut == begin > first and fixed is None and not history:  # what was nearby does not help here
                 cut, begin, before = first, first, ()
                 continue
@@ -260,19 +288,25 @@ def converge(
             continue
         if not np.isfinite(outcome.values).all():
             raise ConvergenceError(f"What the cut {cut} gives are not finite numbers.")
-        difference = outcome.difference if math.isfinite(outcome.difference) else math.inf
-        error = difference * lag(history, cut, difference)
-        if before and not history:  # as if errors fell half as quickly as they did nearby
-            error = difference * lagging(slope(before) / 2)
+        error = SAFETY * outcome.difference * outcome.multiplied
+        # Where another problem was nearby, as if errors fell half as quickly as they did there.
+        error *= lagging(slope(before) / 2) if before and not history else lag(history, cut, error)
         if fixed is not None and fixed < first and not complete:
             further = max(cut, ALWAYS) + FURTHER
             if memory(further) <= memory_budget:
-                error = max(error, _seen_from(run(further, *shape.sets(further)), outcome))
+                seen = _seen_from(run(further, *shape.sets(further)), outcome)
+                error = max(error, seen * outcome.multiplied)
+        smaller = history or [known for known in before if known[0] < cut]
+        of_values = error / outcome.multiplied
+        found = Converged(outcome, cut, of_values, complete, [*smaller, (cut, error)])
         if complete or error <= share * tolerance or fixed is not None:
-            smaller = history or [known for known in before if known[0] < cut]
-            return Converged(outcome, cut, error, complete, [*smaller, (cut, error)])
+            return found
+        if of_values <= share * tolerance:  # if what is asked for cannot be known so well
+            good = found
         history.append((cut, error))
         cut = following(history, share * tolerance)
+        if outcome.multiplied > 1 and memory(cut) > memory_budget:  # then for the values alone
+            cut = following(history, share * tolerance * outcome.multiplied)
 
 
 def _seen_from(wider: Outcome, outcome: Outcome) -> float:

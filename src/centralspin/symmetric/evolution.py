@@ -79,7 +79,7 @@ class Evolution(Setup):
             )
         end = generator, V, mask, references
         outcome = self._outcome(states, rows[:, used].toarray(), generator.size, end)
-        return outcome if self._strict else replace(outcome, difference=max(outcome.difference, off))
+        return outcome if self._strict else replace(outcome, changes=np.maximum(outcome.changes, off))
 
     def _reached(self, L: csr_matrix, start: np.ndarray) -> np.ndarray:
         """Which unknowns can ever differ from 0.
@@ -106,7 +106,7 @@ class Evolution(Setup):
         used = np.unique(rows.indices)
         states, V = evolve_driven(
             triangular(constant), [(f, triangular(L)) for f, L in moving], start * marks, task.times,
-            eye_array(len(start), format="csr")[used], INTEGRATION * task.tolerance, self._masks(mask, start),
+            eye_array(len(start), format="csr")[used], INTEGRATION * self.precision, self._masks(mask, start),
             task.options.get("t_stops", ()), task.progress, self._strict,
         )  # fmt: skip
         return self._outcome(
@@ -149,7 +149,7 @@ class Evolution(Setup):
         used = np.unique(np.concatenate([rows.indices for rows in of_time])) if of_time else np.zeros(0, int)
         when = np.r_[early, rest] if len(late) else early
         L, pick = triangular(constant), eye_array(len(start), format="csr")[used]
-        tolerance, keep = INTEGRATION * task.tolerance, self._masks(mask, start)
+        tolerance, keep = INTEGRATION * self.precision, self._masks(mask, start)
         if moving:
             parts = [(f, triangular(of_f)) for f, (_, of_f) in zip(curves, moving, strict=True)]
             states, V = evolve_driven(
@@ -192,7 +192,7 @@ class Evolution(Setup):
         factors = task.problem.functions
         states = integrate(
             derivative, np.concatenate([(start * marks).ravel(), *self.references]),
-            np.r_[early, rest] if len(late) else early, task.tolerance, timed=bool(factors), factors=factors,
+            np.r_[early, rest] if len(late) else early, self.precision, timed=bool(factors), factors=factors,
             t_stops=task.options.get("t_stops", ()), progress=task.progress,
         )  # fmt: skip
         outcomes = []
@@ -216,8 +216,11 @@ class Evolution(Setup):
         if len(late):  # nothing but the state changes any more
             outcomes = [*outcomes, self._constant(generator, mask, V, late, references)]
             end = outcomes[-1].end
-        values = np.concatenate([np.atleast_2d(outcome.values) for outcome in outcomes])
-        return Outcome(values, max(outcome.difference for outcome in outcomes), generator.size, end)
+        values, changes = (
+            np.concatenate([np.atleast_2d(part) for part in parts])
+            for parts in zip(*((outcome.values, outcome.changes) for outcome in outcomes), strict=True)
+        )
+        return Outcome(values, changes, generator.size, end)
 
     def rest(self) -> float:
         """When the reference states stand still; never where something changes in time explicitly."""

@@ -114,8 +114,8 @@ class Spectral(Response):
         super().__init__(task, A, C, stationary=True, connected=True)
         self._frequencies, self._off = frequencies, 0.0
 
-    def solve(self) -> tuple[np.ndarray, dict[str, Any], float]:
-        """The integrals, details, and the estimated error, with that of the stationary state."""
+    def solve(self) -> tuple[np.ndarray, dict[str, Any], Any]:
+        """The integrals, details, and the estimated errors, with that of the stationary state."""
         values, details, error = super().solve()
         return values, details, error + self._off
 

@@ -57,6 +57,7 @@ class Setup:
         whole: bool = False,
     ) -> None:
         self.task, self.orders, self.cut, self.first, self.share = task, tuple(orders), 0, 0, 1.0
+        self.multiplied = 1.0
         start: Held | None = task.start
         self.compiled = compile_problem(task.problem, start, whole, task.times is None)
         problem = self.compiled.problem
@@ -189,7 +190,7 @@ class Setup:
         values = np.einsum("...ri,...i->...r", rows, states[..., 0])
         apart = np.abs(states[..., :1] - states[..., 1:])
         change = np.einsum("...ri,...is->...rs", np.abs(rows), apart)
-        return Outcome(values, float(change.max(initial=0)), unknowns, end and self._held(*end))
+        return Outcome(values, change.max(axis=-1, initial=0), unknowns, end and self._held(*end))
 
     def _held(
         self, generator: Any, V: np.ndarray, mask: np.ndarray, references: list[np.ndarray]
@@ -204,7 +205,7 @@ class Setup:
             generator.unknowns.spread(V)[..., [0, min(1, V.shape[1] - 1), -1]],
             self.cut, references, [site.count for site in self.compiled.sites],
             [site.basis.mix for site in self.compiled.sites], self._modes if self.rotated else None,
-            replace(task, progress=None, outgrown=math.inf), before + INTEGRATION * task.tolerance,
+            replace(task, progress=None, outgrown=math.inf, multiplied=None), before + INTEGRATION * task.tolerance,
             pairs=None if self.frame is None else [site.pairs for site in self.compiled.sites],
         )  # fmt: skip
 
@@ -238,7 +239,12 @@ class Setup:
         """The rows that read scaled unknowns, and what these may be off by."""
         scaled = csr_matrix(rows.multiply(sizes))
         growth = abs(scaled).max() / max(abs(rows).max(), 1e-300) if rows.nnz else 1.0
-        return scaled, INTEGRATION * self.task.tolerance / max(growth, 1.0)
+        return scaled, INTEGRATION * self.precision / max(growth, 1.0)
+
+    @property
+    def precision(self) -> float:
+        """To what the values must be known for what is asked to meet the tolerance, as far as it is known yet."""
+        return self.task.tolerance / self.multiplied
 
     def _keep(self, generator: Any, state: np.ndarray) -> None:
         """Keep a state of the lowest order as a guess for the next cut, and the scale of every mode in it."""

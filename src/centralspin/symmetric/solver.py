@@ -61,14 +61,14 @@ def run(task: Task) -> Reading:
     """Moments in time or at stationarity."""
     solver = Solver(task)
     values, details, error = solver.solve()
-    return Reading(values[0], error, details, solver.end)
+    return Reading(values[0], error if np.ndim(error) == 0 else error[0], details, solver.end)
 
 
 class Solver(Evolution, Rest):
     """One task, solved for values or for coefficients."""
 
-    def solve(self) -> tuple[np.ndarray, dict[str, Any], float]:
-        """Moments, shape (orders, …, moments), details, and the estimated error."""
+    def solve(self) -> tuple[np.ndarray, dict[str, Any], Any]:
+        """Moments, shape (orders, …, moments), details, and their estimated errors, or one for all."""
         task, compiled = self.task, self.compiled
         regime = "mean field" if compiled.problem.scaling >= 1 else "fluctuations"
 
@@ -90,12 +90,18 @@ class Solver(Evolution, Rest):
         def run(cut: int, outer: np.ndarray, inner: np.ndarray) -> Outcome:
             self.cut, self._no_state = cut, 0.0
             outcome = step(outer, inner)
-            if inner.all():  # no larger cut makes a state of what negative rates have as a stationary one
+            outcome = replace(outcome, integration=INTEGRATION * self.precision)
+            if not inner.all():  # no larger cut makes a state of what negative rates have as a stationary one
+                no_state = (
+                    self._no_state if fixed is None or not self._no_state else math.inf
+                )  # it is at least that
+                outcome = replace(outcome, changes=np.maximum(outcome.changes, no_state))
+            if task.multiplied is None or not outcome.difference < math.inf:
                 return outcome
-            no_state = (
-                self._no_state if fixed is None or not self._no_state else math.inf
-            )  # it is at least that
-            return replace(outcome, difference=max(outcome.difference, no_state))
+            values = self._by_order(outcome.values)
+            self.multiplied = task.multiplied(values, np.ones(1))
+            changes = self._by_order(np.broadcast_to(outcome.changes, outcome.values.shape))
+            return replace(outcome, multiplied=task.multiplied(values, changes))
 
         known = neighbours.current()
         follows = known is not None and type(self) is Solver and fixed is None and task.start is None
@@ -125,9 +131,14 @@ class Solver(Evolution, Rest):
         share = self.share * found.outcome.unknowns / (self.shape.count(found.cut) * compiled.basis.size)
         if share < 1 and (self.share < 1 or self.charges):
             details["symmetry"] = f"keeps the state within {share:.2g} of the unknowns{self._named()}"
-        values = np.array(np.split(found.outcome.values, len(self.orders), axis=-1))
+        values = self._by_order(found.outcome.values)
         before = 0.0 if task.start is None else task.start.integration
-        return values, details, found.error + INTEGRATION * task.tolerance + before
+        errors = found.errors + before
+        return values, details, errors if np.ndim(errors) == 0 else self._by_order(errors)
+
+    def _by_order(self, rows: np.ndarray) -> np.ndarray:
+        """What belongs to every row, shape (…, orders · moments), by orders: shape (orders, …, moments)."""
+        return np.array(np.split(rows, len(self.orders), axis=-1))
 
     def _asked(self) -> tuple[Any, ...]:
         """What two tasks have in common where the cut that one needs is likely to do for the other."""
