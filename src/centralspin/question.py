@@ -250,6 +250,8 @@ def answer(
             found, smaller, _ = combined(question, task, chosen.ABOUT, again)
             if smaller is not None and smaller < error:
                 values, error, reading = found, smaller, again
+    if _bound(task) and error is not None and not error <= task.tolerance:
+        _warn(reading, f"the values may be off by {error:.2g}, more than the tolerance {task.tolerance:g}")
     return values, task, replace(reading, error=error)
 
 
@@ -324,11 +326,17 @@ def combined(
     )
     full = max((float(np.real(arithmetic(top)).max()) for top in question.tops), default=0.0)
     if full > task.tolerance:
-        reading.details["warning"] = (
-            f"the highest level of an oscillator in the central system holds up to {full:.2g}: give it more levels"
+        _warn(
+            reading,
+            f"the highest level of an oscillator in the central system holds up to {full:.2g}: give it more levels",
         )
     values = {name: value[0] for name, value in question.combine(arithmetic).items()}
     return values, None if reading.error is None else told(question, arithmetic), lost(question, arithmetic)
+
+
+def _warn(reading: Reading, warning: str) -> None:
+    known = reading.details.get("warning")
+    reading.details["warning"] = f"{known}; {warning}" if known else warning
 
 
 def told(question: Question, arithmetic: Arithmetic) -> float:

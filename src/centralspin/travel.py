@@ -6,6 +6,9 @@ import hashlib
 import importlib
 import json
 import os
+import struct
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -24,6 +27,11 @@ from .software import __version__
 
 #: Written into every file; it counts up when what is written changes.
 FORMAT = 3
+#: What NumPy, zip files and JSON make of a file of another kind, or of a damaged one.
+DAMAGED = (
+    ArithmeticError, EOFError, LookupError, MemoryError, RuntimeError, SyntaxError, TypeError, ValueError, struct.error,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 #: The look of the book's figures: colour-blind-safe colours, and line styles that tell curves apart in greyscale.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 1)))
@@ -113,7 +121,7 @@ def load(path: str | os.PathLike[str]) -> Any:
         version = header["format"]
     except OSError as error:
         raise ArgumentError("path", must, f"{short(str(path))}: {error.strerror or error}") from None
-    except Exception:  # whatever NumPy makes of a file of another kind, or of a damaged one
+    except DAMAGED:
         raise ArgumentError("path", must, f"{short(str(path))}, another or a damaged one") from None
     if version != FORMAT:
         raise ArgumentError("path", f"{must} (format {FORMAT})", f"of format {short(version)}")
@@ -121,7 +129,7 @@ def load(path: str | os.PathLike[str]) -> Any:
         if header.pop("checksum") != _checksum(header, arrays):
             raise ValueError
         found = _unpack(header["content"], arrays)
-    except Exception:
+    except DAMAGED:
         found = None
     if not isinstance(found, Saved):
         raise ArgumentError("path", must, f"{short(str(path))}, which has been changed since")

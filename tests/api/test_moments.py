@@ -207,3 +207,12 @@ def test_values_beyond_floating_point_are_refused() -> None:
         with pytest.raises(ArgumentError, match="`observables` must be of numbers"):
             evolve(CentralSpinModel.figure_2(N), [0.0], {"b": moment})
     assert evolve(CentralSpinModel.figure_2(10**300), [0.0], "Q4")["Q4"][0] == pytest.approx(27 / 16)
+
+
+def test_an_error_above_the_tolerance_is_a_warning_in_the_result() -> None:
+    """Of large moments round-off alone is larger."""
+    asked = {"large": Moment(site=PAULI[2], power=6, about="zero"), "small": Moment(site=PAULI[2])}
+    found = evolve(CentralSpinModel.figure_2(10**6), [0, 1.0], asked)
+    assert found.error > 1e-8 and "more than the tolerance 1e-08" in found.details["warning"]
+    assert found.error < 1e-10 * abs(found["large"]).max()
+    assert "warning" not in evolve(CentralSpinModel.figure_2(10**6), [0, 1.0], "Q4").details
