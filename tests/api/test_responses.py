@@ -482,6 +482,12 @@ def test_units_change_nothing() -> None:
     assert correlation(other, [0.7e-9], (X, Y, None))[0] == pytest.approx(C[0], abs=1e-8)
 
 
+@pytest.mark.parametrize("cut", [20, 21, 22, 23])
+def test_sets_may_end_with_either_one_of_a_conjugate_pair(cut) -> None:
+    found = eigenvalues(CentralSpinModel.figure_2(N=math.inf), 4, cut=cut)
+    assert found[3].imag > 0 and found.error < 1e-6
+
+
 def test_bad_input_is_told() -> None:
     model = CentralSpinModel.figure_2(6)
     for call, sentence in (

@@ -42,6 +42,7 @@ import numpy as np
 
 from ..errors import ArgumentError, ConvergenceError, TruncationError
 from ..numerics.banded import Banded
+from ..numerics.ladder import CONFIRMED
 from ..numerics.stationary import krylov
 from ..problem.general import Problem, SiteClass, Task
 from ..problem.moments import Moment, Reading
@@ -217,19 +218,25 @@ class Resting:
         def image(y: np.ndarray) -> np.ndarray:
             return inverse(equations.operator(y), space, part)
 
+        def corrected(missing: np.ndarray, target: float) -> tuple[np.ndarray, float]:
+            change, _, least = krylov(
+                lambda y: scale * image(y / scale), scale * missing, target, VECTORS, self._tell
+            )
+            return change / scale, least
+
         slow, before, off = 1.0, np.inf, np.inf
         for cycle in range(CYCLES):
             missing = -image(x)
             size = float(np.linalg.norm(scale * missing))
             off = float(np.abs(rows @ missing).max())
             floor = FLOOR * float(np.linalg.norm(scale * x))
-            if cycle and (off <= 0.1 * self._tolerance * slow or size <= floor or not size <= before / 2):
+            if size <= floor or (cycle and not size <= before / 2):
                 break
-            target = max(0.01 * self._tolerance * slow, floor / 10)
-            change, _, least = krylov(
-                lambda y: scale * image(y / scale), scale * missing, target, VECTORS, self._tell
-            )
-            x, slow, before = x + change / scale, min(slow, least), size
+            if cycle and off <= 0.1 * self._tolerance * slow:  # as for a ladder, see there
+                change, _ = corrected(missing, CONFIRMED * size)
+                return x + change, max(float(np.abs(rows @ change).max()), CONFIRMED * off / slow)
+            change, least = corrected(missing, max(0.01 * self._tolerance * slow, floor / 10))
+            x, slow, before = x + change, min(slow, least), size
         return x, off / slow
 
     def _compared(

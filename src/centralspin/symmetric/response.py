@@ -299,7 +299,12 @@ class Decay(Solver):
         # No disturbance of a state grows, and what it relaxes to is a state.
         grows = values.real.max() > GROWS
         self._no_state = math.inf if grows else self._judged(generator, np.column_stack(V))
-        # A set may order eigenvalues of about the same real part in another way: compare each with its nearest.
-        change = max(float(np.abs(value - other).min()) for other in found for value in values[: len(other)])
+        # A set may order eigenvalues of about the same real part in another way, and have the other one of the last
+        # conjugate pair: compare each with its nearest.
+        change = max(
+            float(np.abs(value - np.r_[other, other.conj()]).min())
+            for other in found
+            for value in values[: len(other)]
+        )
         short = len(values) < self._count and not inner.all()
         return Outcome(values, math.inf if short else change, generator.size)
