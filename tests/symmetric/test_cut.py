@@ -208,6 +208,16 @@ def test_every_value_has_an_error_of_its_own():
     assert found.errors == pytest.approx(found.error * np.array([1, 0.5]) + 1e-12, rel=1e-9)
 
 
+def test_what_a_wider_set_shows_may_be_in_any_value():
+    """Of a small given cut the sets may agree on a value that is off."""
+
+    def run(cut, outer, inner):
+        return Outcome(np.array([0.0, 1.0 / (1 + cut)]), np.array([1e-9, 0.0]), 2)
+
+    found = converge(Falling(1, 0.5), run, 1e-8, 0.9, 8, 2, lambda cut: 1.0, 2.0)
+    assert found.cut == 2 and (found.errors >= 1 / 3 - 1 / 6).all()
+
+
 # --- what the solver makes of it ---
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -295,6 +295,7 @@ def converge(
             further = max(cut, ALWAYS) + FURTHER
             if memory(further) <= memory_budget:
                 seen = _seen_from(run(further, *shape.sets(further)), outcome)
+                outcome = replace(outcome, changes=np.maximum(outcome.changes, seen / SAFETY))
                 error = max(error, seen * outcome.multiplied)
         smaller = history or [known for known in before if known[0] < cut]
         of_values = error / outcome.multiplied
