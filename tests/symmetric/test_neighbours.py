@@ -140,6 +140,15 @@ def test_a_cut_beyond_the_memory_budget_is_not_begun_with() -> None:
     assert max(found) - min(found) < 1e-8
 
 
+def test_a_given_cut_teaches_nothing() -> None:
+    known = Neighbours()
+    with starting_from(known):
+        steady_state(PAPER.replace(N=60), "tau_z", cut=5)
+        assert not known._cuts
+        steady_state(PAPER.replace(N=60), "tau_z")
+        assert len(known._cuts) == 1
+
+
 def test_only_so_much_is_kept() -> None:
     known = Neighbours()
     for asked in range(3 * neighbours.ASKED):
