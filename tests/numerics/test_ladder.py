@@ -84,3 +84,17 @@ def test_two_states_within_the_blocks_are_told_apart() -> None:
     L = np.kron(one, np.eye(2))
     with pytest.raises(NotUniqueError):
         ladder_null_vector(csr_matrix(L), np.ones(30), 2 * offsets, np.eye(30), 1e-9)
+
+
+def test_the_state_has_the_trace_of_one_however_well_it_is_known(monkeypatch) -> None:
+    """What is found for the state is divided by its trace."""
+    solve = Ladder.solve
+
+    def larger(self, b, accuracy, readout=None):
+        x, error = solve(self, b, accuracy, readout)
+        return (x if readout is None else 1.25 * x), error
+
+    monkeypatch.setattr(Ladder, "solve", larger)
+    L, offsets = rates(4, [3] * 4, 1e-1)
+    v, _ = ladder_null_vector(csr_matrix(L), np.ones(12), offsets, np.eye(12), 1e-9)
+    np.testing.assert_allclose(v, exact(L), atol=1e-9)
