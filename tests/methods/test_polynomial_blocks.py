@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import PAPER
 
-from centralspin import Moment, TruncationError, steady_state
+from centralspin import PAULI, Moment, TruncationError, steady_state
 from centralspin.methods import dicke, dicke_polynomials
 from centralspin.methods.dicke_polynomials import BYTES, FILL, Resting
 from centralspin.methods.polynomial_blocks import Equations, Inverse, Weight
@@ -60,3 +60,15 @@ def test_every_polynomial_is_told_what_those_before_it_give() -> None:
 @pytest.mark.parametrize("N", [3, 60])
 def test_who_hands_over_counts_blocks_as_they_are(N) -> None:
     assert _blocks(problem(N)) == dicke.unknowns(N, 2) == 4 * math.comb(N + 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("band", "few", "least", "most"), [(4, 28, 1e-3, 0.1), (29, 10, 1e-3, 0.1), (29, 28, 0, 1e-8)]
+)
+def test_coherences_and_levels_that_are_left_out_are_told(band, few, least, most) -> None:
+    resting = Resting(problem(500), [Moment(site=PAULI[0], power=4)], 1e-6, None)
+    equations, inverse = resting._equations(Banded(30, band, 2), 4), Inverse()
+    inverse.prepare(equations, 1, lambda: None)
+    x, _ = resting._solve(equations, inverse, 4, inverse.state)
+    _, error, _ = resting._compared(equations, inverse, few, x, equations.rows(4) @ x, 0.0)
+    assert least <= error <= most
