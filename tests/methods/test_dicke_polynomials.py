@@ -99,7 +99,7 @@ def test_weak_damping_has_the_limit_of_the_emergent_model() -> None:
 
 
 def test_a_large_weakly_damped_bath_is_handed_over() -> None:
-    found = steady_state(weak(0.1, 150), NAMES, tolerance=1e-6)
+    found = steady_state(weak(0.1, 150), NAMES, tolerance=1e-6, time_budget=600)
     assert found.method == METHOD and found.error <= 1e-6
     loose = steady_state(weak(0.1, 150), NAMES, tolerance=1e-4, method=METHOD)
     for name in NAMES:

@@ -84,3 +84,30 @@ def test_two_states_within_the_blocks_are_told_apart() -> None:
     L = np.kron(one, np.eye(2))
     with pytest.raises(NotUniqueError):
         ladder_null_vector(csr_matrix(L), np.ones(30), 2 * offsets, np.eye(30), 1e-9)
+
+
+def test_the_state_has_the_trace_of_one_however_well_it_is_known(monkeypatch) -> None:
+    """What is found for the state is divided by its trace."""
+    solve = Ladder.solve
+
+    def larger(self, b, accuracy, readout=None):
+        x, error = solve(self, b, accuracy, readout)
+        return (x if readout is None else 1.25 * x), error
+
+    monkeypatch.setattr(Ladder, "solve", larger)
+    L, offsets = rates(4, [3] * 4, 1e-1)
+    v, _ = ladder_null_vector(csr_matrix(L), np.ones(12), offsets, np.eye(12), 1e-9)
+    np.testing.assert_allclose(v, exact(L), atol=1e-9)
+
+
+def test_the_sweep_back_leaves_out_no_block(monkeypatch) -> None:
+    """Where blocks pass on to those before them only it solves the equations by itself."""
+    L, offsets = rates(1, [3] * 5, 0.5)
+    found = Ladder(csr_matrix(L), np.ones(15), offsets, lambda: None)
+    monkeypatch.setattr(found, "_between", np.zeros_like)
+    monkeypatch.setattr(found, "_down", [0 * down for down in found._down])
+    block = np.arange(15) // 3
+    r = np.random.default_rng(0).normal(size=15)
+    r -= r.mean()
+    back = np.where(block[:, None] <= block, L, 0.0)
+    np.testing.assert_allclose(back @ found.preconditioned(r), r, atol=1e-7)

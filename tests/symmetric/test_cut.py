@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from centralspin import PAULI, CentralSpinModel, Moment, TruncationError, evolve, expand, steady_state
+from centralspin.numerics.stationary import NotUniqueError
+from centralspin.numerics.stepping import RoundOffError
 from centralspin.problem.moments import Arithmetic
 from centralspin.symmetric import solver
 from centralspin.symmetric.cut import (
@@ -216,6 +218,31 @@ def test_what_a_wider_set_shows_may_be_in_any_value():
 
     found = converge(Falling(1, 0.5), run, 1e-8, 0.9, 8, 2, lambda cut: 1.0, 2.0)
     assert found.cut == 2 and (found.errors >= 1 / 3 - 1 / 6).all()
+
+
+@pytest.mark.parametrize(
+    ("failure", "complete", "fixed", "cuts"),
+    [
+        (NotUniqueError, False, 8, [8]),
+        (NotUniqueError, True, None, [8]),
+        (NotUniqueError, False, None, [8, 16, 32]),
+        (RoundOffError, False, None, [8, 16, 32, 64]),
+    ],
+)
+def test_a_failure_is_taken_for_an_accident_of_a_small_cut_a_few_times(failure, complete, fixed, cuts):
+    """Not where the cut is given, nor where nothing is left out."""
+    tried = []
+
+    def run(cut, outer, inner):
+        tried.append(cut)
+        raise failure("It is not found.")
+
+    shape = Falling(1.0, 0.5)
+    if complete:
+        shape.sets = lambda cut: (np.zeros((2, 1)), np.ones((2, 2), dtype=bool))
+    with pytest.raises(failure):
+        converge(shape, run, 1e-8, 0.9, 8, fixed, float, math.inf)
+    assert tried == cuts
 
 
 # --- what the solver makes of it ---

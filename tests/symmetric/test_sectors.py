@@ -13,6 +13,7 @@ from centralspin import (
     PAULI,
     SIGMA_MINUS,
     SIGMA_PLUS,
+    CentralSpinModel,
     CollectiveModel,
     Moment,
     Sites,
@@ -22,6 +23,7 @@ from centralspin import (
     spectrum,
     steady_state,
 )
+from centralspin.problem.collective import collective_model
 from centralspin.problem.general import Task, dimensionless
 from centralspin.symmetric import compile
 from centralspin.symmetric.basis import OperatorBasis
@@ -263,6 +265,15 @@ def test_unknowns_are_foreseen(seed: int, cut: int, N: float) -> None:
     size = solver.generator(occupations).size
     foreseen = solver.shape.unknowns(cut, model.dimension**2)
     assert size <= foreseen <= 6 * size
+
+
+@pytest.mark.parametrize("cut", [4, 9])
+def test_unknowns_of_a_boson_are_foreseen_exactly(cut: int) -> None:
+    model = CentralSpinModel.figure_2(math.inf).replace(central_field=(0, 0, 0.3))
+    solver = Solver(Task(dimensionless(collective_model(model)), np.array([1.0]), (Moment(),), 1e-8))
+    occupations, _ = solver.shape.sets(cut)
+    size = solver.generator(occupations).size
+    assert solver.shape.unknowns(cut, 4) == size < 4 * solver.shape.count(cut)
 
 
 @pytest.mark.parametrize("charged", [False, True])

@@ -17,6 +17,7 @@ from centralspin import (
     CentralSpinModel,
     CollectiveModel,
     ConvergenceError,
+    Moment,
     Sites,
     TruncationError,
     eigenvalues,
@@ -200,3 +201,35 @@ def test_however_many_modes_or_classes_a_problem_has(model) -> None:
     except (BudgetError, ConvergenceError, TruncationError):
         return
     assert abs(found["z"] - 0.0027) < 3e-2
+
+
+@pytest.mark.parametrize("scaling", [0.5, 0.75])
+def test_the_mean_of_a_commutator_is_that_of_the_class_that_has_it(scaling) -> None:
+    """Two classes at rest, whose spins point down differently, one of 3 and one of 5 sites, hardly coupled."""
+    sites = [
+        Sites(
+            count=count, hamiltonian=np.zeros((2, 2)), jumps=[LOWER, math.sqrt(pump) * LOWER.T],
+            couplings=[(1e-6 * A, LOWER)],
+        )
+        for count, pump, A in ((3, 0.2, X), (5, 0.5, Z))
+    ]  # fmt: skip
+    problem = dimensionless(
+        CollectiveModel(hamiltonian=0.1 * Z, jumps=[LOWER + 0.3 * X], sites=sites, scaling=scaling)
+    )
+    solver = Solver(Task(problem, None, (Moment(),), 1e-10, {}, None, None), whole=True)
+    generator, mask = solver._prepared(*solver.shape.sets(3))
+    V = solver.rest_state(generator, mask, sp.csr_matrix((1, generator.size)))
+    relation = Uncertainty(solver.compiled, None)
+    (rows,) = generator.rows(relation._readout, solver.references)
+    found, _ = relation._matrices(rows @ V[:, 0], solver.references)
+    operators = collective(solver.compiled)
+    assert len(operators) == 4
+    polarisation = {0: -0.8 / 1.2, 1: -0.5 / 1.5}
+    for i, one in enumerate(operators):
+        for j, other in enumerate(operators):
+            exact = 0.0
+            for c, count in ((0, 3), (1, 5)):
+                if c in one and c in other:
+                    rho = np.diag([1 + polarisation[c], 1 - polarisation[c]]) / 2
+                    exact += count / 8 ** (2 * scaling) * np.trace(rho @ one[c] @ other[c])
+            assert found[i + 1, j + 1] == pytest.approx(exact, abs=1e-5)
