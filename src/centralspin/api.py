@@ -121,8 +121,9 @@ def steady_state(
     ----------
     method : str, optional
         As for `evolve`. By default "symmetric", and another exact method where a weakly damped bath holds so many
-        excitations that this one needs less unknowns, or that round-off hides the state from it: "dicke" for up to 99
-        spins-½, "dicke_polynomials" for more, "spin_boson" at N = ∞. The result's `method` says which.
+        excitations that this one needs more unknowns, or that round-off hides the state from it: "dicke" for up to 99
+        spins-½, "dicke_polynomials" for more, and "dicke" after it for up to 120, "spin_boson" at N = ∞. The result's
+        `method` says which.
 
     Raises
     ------

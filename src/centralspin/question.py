@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from .errors import ArgumentError, BudgetError, ConvergenceError, MissingPackageError, TruncationError
+from .numerics.stationary import NotFoundError
 from .problem.central_spin import CentralSpinModel
 from .problem.checks import budget, integer, is_operator, real_number, short
 from .problem.collective import CollectiveModel, Correlated, collective_model, top_levels
@@ -38,9 +39,9 @@ METHODS: dict[str, str] = {
 #: What `cut` of method "symmetric" and `order` of "cumulants" may be at most.
 LARGEST_CUT, LARGEST_ORDER = 10_000, 12
 #: Where another exact method has a stationary state, "symmetric" leaves it to that if it needs more unknowns than
-#: these, or than a part of those of Dicke blocks, which fit the memory for so many sites at most.
+#: these, or than parts of those of Dicke blocks, few and many, which are the last resort for more sites than so many.
 OUTGROWN = {"spin_boson": 8000, "dicke": 20_000, "dicke_polynomials": 12_000}
-OUTGROWN_PART, LARGEST_BLOCKS = 1.5, 99
+OUTGROWN_PARTS, LARGEST_BLOCKS = (1.3, 6.0), 99
 #: The least tolerance, and the part of what would do that is asked for where errors turn out to be multiplied.
 LEAST_TOLERANCE, SHARPER = 1e-13, 0.7
 #: Up to so many unknowns there is nothing to gain.
@@ -214,30 +215,23 @@ def answer(
         question, times, tolerance, "symmetric" if free else method, options or {}, time_budget, t_stops
     )
     task = replace(task, multiplied=multiplied(question, task, chosen.ABOUT))
-    other, limit = another(question) if free and not options else ("", math.inf)
+    others, limit = other_methods(question) if free and not options else ([], math.inf)
     try:
         reading = _within(chosen.run(replace(task, outgrown=limit)), task)
     except (ConvergenceError, TruncationError) as refusal:
         outgrown = isinstance(refusal, OutgrownError)
-        if not other or not (outgrown or _quick(question)):
+        if not (outgrown or isinstance(refusal, NotFoundError)):  # others would take long to find the same
+            others = [name for name in others if _quick(name, question)]
+        instead, reasons = _by_others(
+            question, tolerance, others, outgrown, time_budget - task.progress.seconds
+        )
+        if instead is None and not outgrown:
             raise
-        left = max(time_budget - task.progress.seconds, 0.0) if time_budget < math.inf else math.inf
         try:
-            tried, by = prepare(question, times, tolerance, other, {}, left, t_stops)
-            reading = _within(replace(by.run(tried), method=other), tried)
-            task, chosen = tried, by
-        except (
-            ArgumentError,
-            BudgetError,
-            ConvergenceError,
-            MissingPackageError,
-            TruncationError,
-        ) as failure:
-            if not outgrown:
-                raise refusal from None
-            if isinstance(failure, BudgetError):
-                raise
-            reading = _within(chosen.run(task), task)  # which says what it cannot do
+            reading, task, chosen = instead or (_within(chosen.run(task), task), task, chosen)
+        except (ConvergenceError, TruncationError) as failure:
+            failure.args = (" ".join([str(failure), *reasons]),)
+            raise
     values, error, least = combined(question, task, chosen.ABOUT, reading)
     if _bound(task) and error is not None and least <= task.tolerance / 2 and not error <= task.tolerance:
         # What is asked for multiplies errors of moments: by how much may be known from their values only.
@@ -272,28 +266,52 @@ def _within(reading: Reading, task: Task) -> Reading:
     return reading
 
 
-def another(question: Question) -> tuple[str, float]:
-    """The other exact method that may have a stationary state, and with how many unknowns it is to be preferred."""
+def other_methods(question: Question) -> tuple[list[str], float]:
+    """The other exact methods that may have a stationary state, and with how many unknowns they are to be preferred."""
     problem = question.problem
     if len(problem.classes) != 1 or problem.classes[0].dimension != 2:
-        return "", math.inf
+        return [], math.inf
     if problem.size == math.inf:
-        return ("spin_boson", OUTGROWN["spin_boson"]) if problem.scaling == 0.5 else ("", math.inf)
+        return (["spin_boson"], OUTGROWN["spin_boson"]) if problem.scaling == 0.5 else ([], math.inf)
     if problem.size > LARGEST_BLOCKS:
-        return "dicke_polynomials", OUTGROWN["dicke_polynomials"]
-    return "dicke", max(min(_blocks(problem) / OUTGROWN_PART, OUTGROWN["dicke"]), FEW)
+        return ["dicke_polynomials", "dicke"], OUTGROWN["dicke_polynomials"]
+    few, many = (_blocks(question) / part for part in OUTGROWN_PARTS)
+    return ["dicke"], max(min(few, OUTGROWN["dicke"]), many, FEW)
 
 
-def _quick(question: Question) -> bool:
-    """Whether the other exact method, if there is one, finds out soon that there is no stationary state."""
-    problem = question.problem
-    return problem.size > LARGEST_BLOCKS or _blocks(problem) <= OUTGROWN["dicke"]
+def _by_others(
+    question: Question, tolerance: Any, others: Sequence[str], outgrown: bool, seconds: float
+) -> tuple[tuple[Reading, Task, Method] | None, list[str]]:
+    """What the first of these methods finds that finds anything, with its task, and why those before it did not.
+
+    That there is no time left is raised if `outgrown`.
+    """
+    began, reasons = Progress(), list[str]()
+    for name in others:
+        try:
+            task, chosen = prepare(question, None, tolerance, name, {}, max(seconds - began.seconds, 0.0))
+            return (_within(replace(chosen.run(task), method=name), task), task, chosen), reasons
+        except BudgetError:
+            if outgrown:
+                raise
+            break
+        except (ArgumentError, MissingPackageError):
+            continue
+        except (ConvergenceError, TruncationError) as failure:
+            reasons.append(f"And method {name!r}: {failure}")
+    return None, reasons
 
 
-def _blocks(problem: Problem) -> float:
+def _quick(name: str, question: Question) -> bool:
+    """Whether another exact method finds out soon that there is no stationary state."""
+    return name != "dicke" or _blocks(question) <= OUTGROWN["dicke"]
+
+
+def _blocks(question: Question) -> float:
     """The unknowns of method "dicke"."""
-    N, d = problem.size, problem.central.dimension
-    return d * d * (N + 1) * (N + 2) * (N + 3) / 6
+    from .methods.dicke import unknowns
+
+    return unknowns(question.problem.size, question.problem.central.dimension)
 
 
 def check_options(known: frozenset[str], method: str, options: Mapping[str, Any]) -> dict[str, Any]:

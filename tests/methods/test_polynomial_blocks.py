@@ -1,19 +1,16 @@
 """What method "dicke_polynomials" is put together from: its first guess, what fits the memory, and its inverse."""
 
-import math
-
 import numpy as np
 import pytest
 from conftest import PAPER
 
 from centralspin import PAULI, Moment, TruncationError, steady_state
-from centralspin.methods import dicke, dicke_polynomials
+from centralspin.methods import dicke_polynomials
 from centralspin.methods.dicke_polynomials import BYTES, FILL, Resting
 from centralspin.methods.polynomial_blocks import Equations, Inverse, Weight
 from centralspin.numerics.banded import Banded
 from centralspin.problem.collective import collective_model
 from centralspin.problem.general import dimensionless
-from centralspin.question import _blocks
 
 
 def problem(N: float = 200, **changes):
@@ -36,10 +33,10 @@ def test_the_memory_is_that_of_the_unknowns(monkeypatch, band) -> None:
     unknowns = Banded(30, band, 2).size
     needed = 6 * BYTES * FILL * unknowns**2 / 30
     monkeypatch.setattr(dicke_polynomials, "LARGEST_MEMORY", 1.001 * needed)
-    resting._fits(30, band)
+    resting._fits(30, band, 6)
     monkeypatch.setattr(dicke_polynomials, "LARGEST_MEMORY", 0.999 * needed)
     with pytest.raises(TruncationError, match="the factors would take about"):
-        resting._fits(30, band)
+        resting._fits(30, band, 6)
 
 
 def test_every_polynomial_is_told_what_those_before_it_give() -> None:
@@ -57,11 +54,6 @@ def test_every_polynomial_is_told_what_those_before_it_give() -> None:
         np.testing.assert_allclose(given, r[k], atol=1e-9)
 
 
-@pytest.mark.parametrize("N", [3, 60])
-def test_who_hands_over_counts_blocks_as_they_are(N) -> None:
-    assert _blocks(problem(N)) == dicke.unknowns(N, 2) == 4 * math.comb(N + 3, 3)
-
-
 @pytest.mark.parametrize(
     ("band", "few", "least", "most"), [(4, 28, 1e-3, 0.1), (29, 10, 1e-3, 0.1), (29, 28, 0, 1e-8)]
 )
@@ -72,3 +64,19 @@ def test_coherences_and_levels_that_are_left_out_are_told(band, few, least, most
     x, _ = resting._solve(equations, inverse, 4, inverse.state)
     _, error, _ = resting._compared(equations, inverse, few, x, equations.rows(4) @ x, 0.0)
     assert least <= error <= most
+
+
+def test_a_first_guess_of_more_levels_takes_one_factor_only(monkeypatch) -> None:
+    """60 levels are tried, and 49 do: these have to fit the memory with all polynomials, those with one."""
+    model = PAPER.replace(N=2000, bath_pump=0.006, bath_decay=0.03)
+
+    def needed(levels: int, band: int) -> float:
+        return 6 * BYTES * FILL * Banded(levels, band, 2).size ** 2 / levels
+
+    monkeypatch.setattr(dicke_polynomials, "LARGEST_MEMORY", 0.9 * needed(60, 20))
+    found = steady_state(model, "tau_z", method="dicke_polynomials", tolerance=1e-6)
+    levels, band = found.details["cutoff"], found.details["band"]
+    assert needed(levels, band) < 0.9 * needed(60, 20)
+    monkeypatch.setattr(dicke_polynomials, "LARGEST_MEMORY", 0.9 * needed(levels, band))
+    with pytest.raises(TruncationError, match="6 polynomials the factors would take"):
+        steady_state(model, "tau_z", method="dicke_polynomials", tolerance=1e-6)

@@ -18,8 +18,10 @@ from centralspin import (
     question,
     steady_state,
 )
-from centralspin.methods import dicke
+from centralspin.methods import dicke, spin_boson
 from centralspin.numerics import ladder
+from centralspin.numerics.stationary import NotFoundError, NotUniqueError
+from centralspin.symmetric import solver
 
 NAMES = ("tau_z", "Q2", "Q4")
 
@@ -63,6 +65,37 @@ def test_a_method_that_cannot_answer_leaves_the_problem_where_it_is(monkeypatch)
     assert steady_state(PAPER.replace(N=math.inf), NAMES).method == "symmetric"
 
 
+def test_blocks_answer_where_polynomials_do_not(monkeypatch) -> None:
+    """Between baths that are small and large enough for one or the other."""
+    monkeypatch.setattr(question, "LARGEST_BLOCKS", 20)
+    monkeypatch.setitem(question.OUTGROWN, "dicke_polynomials", 2000)
+    assert steady_state(weak(0.03, 24), "tau_z", tolerance=1e-6).method == "dicke"
+
+
+@pytest.mark.parametrize(("refusal", "method"), [(NotFoundError, "dicke"), (NotUniqueError, None)])
+def test_what_takes_long_is_tried_only_where_it_may_help(monkeypatch, refusal, method) -> None:
+    """Where iterations found nothing, but not where a matrix is singular."""
+
+    def refuse(task):
+        raise refusal("Nothing is found.")
+
+    monkeypatch.setattr(solver, "run", refuse)
+    monkeypatch.setitem(question.OUTGROWN, "dicke", 100)
+    if method is None:
+        with pytest.raises(NotUniqueError, match="Nothing is found"):
+            steady_state(weak(0.3, 12), "tau_z")
+    else:
+        assert steady_state(weak(0.3, 12), "tau_z").method == method
+
+
+def test_the_refusal_says_why_others_do_not_answer_either(monkeypatch) -> None:
+    """The last resort is the default method without a limit, which is out of memory then."""
+    monkeypatch.setattr(spin_boson, "LARGEST_CUTOFF", 30)
+    monkeypatch.setattr(solver, "MEMORY_BUDGET", 4e7)
+    with pytest.raises(TruncationError, match=r"memory budget.*And method 'spin_boson': .*30 Fock states"):
+        steady_state(weak(0.02, math.inf), NAMES)
+
+
 @pytest.mark.parametrize("factor", [1.0, 0.1, 0.01, 1e-3])
 def test_blocks_know_the_same_state_at_any_damping(factor) -> None:
     """The blocks one by one beside all of them at once."""
@@ -93,7 +126,6 @@ def test_round_off_of_slow_sites_is_told() -> None:
 
 def test_few_coherences_of_a_full_boson_are_kept() -> None:
     """With 30 quanta a band of Fock space does: the state is that of all of it."""
-    from centralspin.methods import spin_boson
 
     emergent, _ = spin_boson._of_paper(weak(0.02, math.inf))
     resting = spin_boson._Resting(emergent, 1e-8)
@@ -115,7 +147,6 @@ LASER = CentralSpinModel(N=math.inf, g0=1, central_pump=1, central_decay=0.05, b
 @pytest.mark.parametrize("decay", [1e-3, 1e-9])
 def test_what_piles_up_in_the_highest_fock_states_is_no_stationary_state(decay, monkeypatch) -> None:
     """Two cutoffs agree on 0.838 and on 0.905, where 0.00026 and less are right."""
-    from centralspin.methods import spin_boson
 
     monkeypatch.setattr(spin_boson, "LARGEST_CUTOFF", 60)
     model = LASER.replace(bath_decay=decay)
@@ -128,7 +159,6 @@ def test_what_piles_up_in_the_highest_fock_states_is_no_stationary_state(decay, 
 
 
 def test_what_piles_up_in_the_highest_fock_states_is_no_state_in_time(monkeypatch) -> None:
-    from centralspin.methods import spin_boson
 
     monkeypatch.setattr(spin_boson, "LARGEST_CUTOFF", 40)
     model = LASER.replace(bath_decay=1e-7)
@@ -141,7 +171,6 @@ def test_what_piles_up_in_the_highest_fock_states_is_no_state_in_time(monkeypatc
 
 
 def test_fock_space_looks_at_its_budget(monkeypatch) -> None:
-    from centralspin.methods import spin_boson
 
     started = time.monotonic()
     with pytest.raises(BudgetError, match=r"the evolution with \d+ Fock states is \d+ % done"):

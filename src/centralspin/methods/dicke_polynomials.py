@@ -132,7 +132,7 @@ class Resting:
         levels, powers = self._problem.central.dimension, [m.power or 0 for m in self._moments]
         cutoff, band, last, full = FIRST_CUTOFF, FIRST_CUTOFF, 0, 0
         while True:
-            self._fits(cutoff, band)
+            self._fits(cutoff, band, 1)
             space, inverse = Banded(cutoff, band, levels), Inverse(full)
             equations = self._equations(space, 1)
             inverse.prepare(equations, 1, self._tell)
@@ -146,6 +146,7 @@ class Resting:
             reaches = int(np.flatnonzero(held > small).max(initial=0))
             above = np.cumsum(np.bincount(space.level, read)[::-1])[::-1]
             if last:
+                self._fits(cutoff, band, DEGREES[0])
                 return space, last, inverse
             enough = np.flatnonzero(above <= small)
             if len(enough) and enough[0] <= cutoff - 4:
@@ -163,7 +164,7 @@ class Resting:
         """The number of levels of a block without central system."""
         return int(self._problem.size - 2 * self._at[0])
 
-    def _fits(self, cutoff: int, band: int, degrees: int = DEGREES[0]) -> None:
+    def _fits(self, cutoff: int, band: int, degrees: int) -> None:
         """Refuse what the memory does not hold, or the blocks do not have."""
         if cutoff > max(self._highest(), FIRST_CUTOFF):
             raise TruncationError(

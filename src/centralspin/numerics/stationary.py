@@ -57,6 +57,10 @@ class NotUniqueError(ConvergenceError):
     """There are several stationary states, or two that only a rate close to round-off tells apart."""
 
 
+class NotFoundError(NotUniqueError):
+    """Iterations found none, or not whether there is another: a solver of another kind may."""
+
+
 class StationarySolver:
     """Solves L v = s for one or several s, with the trace of v prescribed.
 
@@ -248,7 +252,7 @@ class StationarySolver:
             if residual <= max(self._tolerance * slow, 10 * target) or residual > WORTHWHILE * before:
                 break
         if not residual <= 10 * self._tolerance * slow:
-            raise NotUniqueError(
+            raise NotFoundError(
                 "No stationary state was found: it is not unique, is reached too slowly (rates below about "
                 f"{1 / self._time / most:.2g} of the largest), or round-off hides it (missed by {residual / slow:.2g})."
             )
@@ -257,7 +261,7 @@ class StationarySolver:
             least = PROBED[0] * float(np.linalg.norm(probe))
             back = krylov(operator, operator(probe), least, most, told)[0]
             if not float(np.linalg.norm(back - probe)) <= PROBED[1] * float(np.linalg.norm(probe)):
-                raise NotUniqueError("The stationary state is not unique, or is reached too slowly to tell.")
+                raise NotFoundError("The stationary state is not unique, or is reached too slowly to tell.")
             self.unique = True
         return v
 

@@ -110,7 +110,7 @@ class Rest(Setup):
             )  # fmt: skip
             states = [solver.stationary(first, part)]
         except NotUniqueError as error:
-            raise NotUniqueError(f"{error} {self.conserved(L[0], generator, index)}".strip()) from None
+            raise type(error)(f"{error} {self.conserved(L[0], generator, index)}".strip()) from None
         if not near:
             self._unique = self._unique or solver.unique
             self._sensitivity = self._sensitivity or solver.sensitivity
