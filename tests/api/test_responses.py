@@ -32,7 +32,7 @@ from centralspin.problem.collective import collective_model
 from centralspin.problem.general import dimensionless
 from centralspin.question import ask
 from centralspin.result import Response
-from centralspin.symmetric import response
+from centralspin.symmetric import evolution, response
 from centralspin.symmetric.response import Decay, Spectral
 
 X, Y, Z = PAULI
@@ -512,3 +512,23 @@ def test_bad_input_is_told() -> None:
     open_ = closed.replace(g0=0.0, central_field=(0, 0, 1.0))
     with pytest.raises(ConvergenceError):
         correlation(open_, [1.0], (None, X, X))
+
+
+@pytest.mark.parametrize("column", [2, 3])
+def test_round_off_of_either_part_of_a_complex_correlation_is_seen(monkeypatch, column) -> None:
+    """A set that leaves nothing out is followed twice: columns 2 and 3 are the second real and imaginary part."""
+    real = evolution.evolve_linear
+
+    def noisy(*arguments, **options):
+        states, last = real(*arguments, **options)
+        states = states.copy()
+        assert states.shape[-1] == 4
+        states[..., column] += 1e-3
+        return states, last
+
+    monkeypatch.setattr(evolution, "FAR", 0.0)
+    asked = CentralSpinModel.figure_2(N=4), [0.0, 1.0], (None, SIGMA_PLUS, SIGMA_MINUS)
+    assert correlation(*asked, tolerance=1e-6).error <= 1e-6
+    monkeypatch.setattr(evolution, "evolve_linear", noisy)
+    with pytest.raises(ConvergenceError, match=r"it is off by about 0\.00"):
+        correlation(*asked, tolerance=1e-6)

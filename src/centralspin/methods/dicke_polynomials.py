@@ -39,11 +39,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from ..errors import ArgumentError, ConvergenceError, TruncationError
 from ..numerics.banded import Banded
-from ..numerics.ladder import CONFIRMED
-from ..numerics.stationary import krylov
+from ..numerics.stationary import corrected
 from ..problem.general import Problem, SiteClass, Task
 from ..problem.moments import Moment, Reading
 from .polynomial_blocks import EXTRA, Equations, Inverse, Weight
@@ -217,28 +217,13 @@ class Resting:
         x /= space.trace @ x[: space.size]
 
         def image(y: np.ndarray) -> np.ndarray:
-            return inverse(equations.operator(y), space, part)
+            return scale * inverse(equations.operator(y / scale), space, part)
 
-        def corrected(missing: np.ndarray, target: float) -> tuple[np.ndarray, float]:
-            change, _, least = krylov(
-                lambda y: scale * image(y / scale), scale * missing, target, VECTORS, self._tell
-            )
-            return change / scale, least
-
-        slow, before, off = 1.0, np.inf, np.inf
-        for cycle in range(CYCLES):
-            missing = -image(x)
-            size = float(np.linalg.norm(scale * missing))
-            off = float(np.abs(rows @ missing).max())
-            floor = FLOOR * float(np.linalg.norm(scale * x))
-            if size <= floor or (cycle and not size <= before / 2):
-                break
-            if cycle and off <= 0.1 * self._tolerance * slow:  # as for a ladder, see there
-                change, _ = corrected(missing, CONFIRMED * size)
-                return x + change, max(float(np.abs(rows @ change).max()), CONFIRMED * off / slow)
-            change, least = corrected(missing, max(0.01 * self._tolerance * slow, floor / 10))
-            x, slow, before = x + change, min(slow, least), size
-        return x, off / slow
+        x, off = corrected(
+            lambda y: -image(y), image, scale * x, self._tolerance, 1.0, FLOOR, (VECTORS, CYCLES), self._tell,
+            csr_matrix(rows.multiply(1 / scale)),
+        )  # fmt: skip
+        return x / scale, off
 
     def _compared(
         self,

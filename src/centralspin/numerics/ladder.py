@@ -16,7 +16,7 @@ import numpy as np
 from scipy.sparse import block_diag, csc_matrix, csr_matrix, eye_array
 
 from ..errors import ConvergenceError
-from .stationary import PROBED, NotUniqueError, factorise, krylov
+from .stationary import PROBED, NotUniqueError, corrected, factorise
 
 #: Krylov vectors of a cycle, and cycles.
 VECTORS, CYCLES = 40, 8
@@ -28,8 +28,6 @@ SHIFT = {np.float32: 1e-5, np.float64: 1e-10}
 ALONE = 3
 #: Residuals below this, relative to the solution, are round-off.
 ROUND_OFF = 1e-13
-#: The residual that is left where a solution is corrected once more, to see how far off it was.
-CONFIRMED = 0.1
 #: If this part of the solution is round-off nothing is known of it.
 HIDDEN = 1e-2
 
@@ -162,27 +160,7 @@ class Ladder:
     ) -> tuple[np.ndarray, float]:
         """Return x, and an estimate of its error, or of that of what is read of it."""
         largest = 1.0 if readout is None else float(np.sqrt(readout.power(2).sum(axis=1).max())) or 1.0
-
-        def corrected(missing: np.ndarray, target: float) -> tuple[np.ndarray, float]:
-            change, _, least = krylov(
-                lambda y: self.preconditioned(self.operator(y)), missing, target, VECTORS, self._told
-            )
-            return change, least
-
-        x, slow, before, off = self.preconditioned(b), 1.0, np.inf, np.inf
-        for _ in range(CYCLES):
-            missing = self.preconditioned(b - self.operator(x))
-            size = float(np.linalg.norm(missing))
-            off = size if readout is None else float(np.abs(readout @ missing).max())
-            floor = ROUND_OFF * float(np.linalg.norm(x))
-            if not size < np.inf or size <= floor or size > 0.5 * before:
-                break
-            if off <= 0.1 * accuracy * slow:
-                if readout is None:
-                    break
-                # More may be read of what is left than the residual tells: it is found roughly, and is the estimate.
-                change, _ = corrected(missing, CONFIRMED * size)
-                return x + change, max(float(np.abs(readout @ change).max()), CONFIRMED * off / slow)
-            change, least = corrected(missing, max(0.01 * accuracy * slow / largest, 0.1 * floor))
-            x, slow, before = x + change, min(slow, least), size
-        return x, off / slow
+        return corrected(
+            lambda x: self.preconditioned(b - self.operator(x)), lambda y: self.preconditioned(self.operator(y)),
+            self.preconditioned(b), accuracy, 1 / largest, ROUND_OFF, (VECTORS, CYCLES), self._told, readout,
+        )  # fmt: skip

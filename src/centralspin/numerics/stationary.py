@@ -45,6 +45,8 @@ TIMES, RADIANS = (0.15, 1.0), 64.0
 PROBED = (1e-7, 1e-4)
 #: A cycle has to make a residual that much smaller for another one to be worth while.
 WORTHWHILE = 1e-2
+#: The residual that is left where a solution is corrected once more, to see how far off it was.
+CONFIRMED = 0.1
 #: So many iterations are worth a factorisation with more than so many entries per row.
 PART, FILLED = 25, 80
 #: Up to so many unknowns blocks are factorised.
@@ -407,6 +409,56 @@ def krylov(
         vectors[j + 1] = new / norm
     m = len(weights)
     return weights @ vectors[:m], size, float(np.abs(np.linalg.eigvals(H[:m, :m])).min())
+
+
+def corrected(
+    missing: Callable[[np.ndarray], np.ndarray],
+    operator: Callable[[np.ndarray], np.ndarray],
+    x: np.ndarray,
+    accuracy: float,
+    part: float,
+    round_off: float,
+    cycles: tuple[int, int],
+    told: Callable[[], None],
+    readout: Any = None,
+) -> tuple[np.ndarray, float]:
+    """Correct a solution by cycles of GMRES; return it, and an estimate of its error, or of that of what is read of it.
+
+    Parameters
+    ----------
+    missing, operator : callable
+        The preconditioned residual of x, and what a change of x takes from it.
+    x : ndarray
+        The first guess.
+    accuracy, part : float
+        The largest error of x, or of what is read, and what part of it a residual may have.
+    round_off : float
+        Residuals below this, relative to x, are round-off.
+    cycles : (int, int)
+        Krylov vectors of a cycle, and cycles.
+    told : callable
+        Called now and then.
+    readout : sparse matrix, optional
+    """
+    (vectors, most), slow, before, off = cycles, 1.0, np.inf, np.inf
+    for cycle in range(most):
+        left = missing(x)
+        size = float(np.linalg.norm(left))
+        off = size if readout is None else float(np.abs(readout @ left).max())
+        floor = round_off * float(np.linalg.norm(x))
+        if not size < np.inf or size <= floor or size > 0.5 * before:
+            break
+        if readout is None and off <= 0.1 * accuracy * slow:
+            break
+        if cycle and off <= 0.1 * accuracy * slow:
+            # More may be read of what is left than the residual tells: it is found roughly, and is the estimate.
+            change, _, least = krylov(operator, left, CONFIRMED * size, vectors, told)
+            return x + change, max(float(np.abs(readout @ change).max()), CONFIRMED * off / min(slow, least))
+        change, _, least = krylov(
+            operator, left, max(0.01 * accuracy * slow * part, 0.1 * floor), vectors, told
+        )
+        x, slow, before = x + change, min(slow, least), size
+    return x, off / slow
 
 
 def factorise(matrix: Any) -> Any:
