@@ -198,8 +198,8 @@ def expand(
         If an argument is outside its domain, or if an observable approaches its limit more slowly than 1/N, with
         coefficients above the tolerance.
     ConvergenceError
-        If round-off hides the coefficients, as it does where a weakly damped bath holds many excitations: no other method
-        has them. `steady_state` at a few large N then tells how the limit is approached.
+        If round-off hides the coefficients, as it does where a weakly damped bath holds many excitations: no other
+        method has them. `steady_state` at a few large N then tells how the limit is approached.
 
     Examples
     --------

@@ -9,10 +9,13 @@ import pytest
 from conftest import PAPER
 
 from centralspin import (
+    PAULI,
     BudgetError,
     CentralSpinModel,
+    CollectiveModel,
     ConvergenceError,
     MissingPackageError,
+    Sites,
     TruncationError,
     evolve,
     question,
@@ -21,6 +24,7 @@ from centralspin import (
 from centralspin.methods import dicke, spin_boson
 from centralspin.numerics import ladder
 from centralspin.numerics.stationary import NotFoundError, NotUniqueError
+from centralspin.problem.collective import collective_model
 from centralspin.symmetric import solver
 
 NAMES = ("tau_z", "Q2", "Q4")
@@ -63,6 +67,34 @@ def test_a_method_that_cannot_answer_leaves_the_problem_where_it_is(monkeypatch)
     monkeypatch.setattr(question.importlib, "import_module", without)
     monkeypatch.setitem(question.OUTGROWN, "spin_boson", 100)
     assert steady_state(PAPER.replace(N=math.inf), NAMES).method == "symmetric"
+
+
+def of_three_levels(N: float) -> CollectiveModel:
+    S = np.diag([math.sqrt(2), math.sqrt(2)], 1)
+    sites = Sites(count=N, hamiltonian=np.diag([1.0, 0, -1]), jumps=[S.T], couplings=[])
+    return CollectiveModel(hamiltonian=PAULI[2], sites=sites)
+
+
+@pytest.mark.parametrize(
+    ("model", "methods", "limit"),
+    [
+        (PAPER.replace(N=4), ["dicke"], 6000),
+        (PAPER.replace(N=30), ["dicke"], 4 * 31 * 32 * 33 / 6 / 1.3),
+        (PAPER.replace(N=40), ["dicke"], 20_000),
+        (PAPER.replace(N=80), ["dicke"], 4 * 81 * 82 * 83 / 6 / 6),
+        (PAPER.replace(N=99), ["dicke"], 4 * 100 * 101 * 102 / 6 / 6),
+        (PAPER.replace(N=100), ["dicke_polynomials", "dicke"], 12_000),
+        (PAPER.replace(N=math.inf), ["spin_boson"], 8000),
+        (PAPER.replace(N=math.inf, scaling=1.0), [], math.inf),
+        (of_three_levels(20), [], math.inf),
+        (of_three_levels(20).replace(sites=[*of_three_levels(20).sites] * 2), [], math.inf),
+        (collective_model(PAPER.replace(N=20)).replace(sites=[*collective_model(PAPER.replace(N=20)).sites] * 2),
+         [], math.inf),
+    ],
+)  # fmt: skip
+def test_who_else_may_answer(model, methods, limit) -> None:
+    observables = "tau_z" if isinstance(model, CentralSpinModel) else {"z": PAULI[2]}
+    assert question.other_methods(question.ask(model, observables)) == (methods, pytest.approx(limit))
 
 
 def test_blocks_answer_where_polynomials_do_not(monkeypatch) -> None:
