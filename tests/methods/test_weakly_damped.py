@@ -104,6 +104,37 @@ def test_blocks_answer_where_polynomials_do_not(monkeypatch) -> None:
     assert steady_state(weak(0.03, 24), "tau_z", tolerance=1e-6).method == "dicke"
 
 
+def test_methods_share_the_time_that_is_left(monkeypatch) -> None:
+    """Each has what those before it did not use, and the first one for which that is too little is the last."""
+    given: list[tuple[str, float]] = []
+    refusal: Exception = ConvergenceError("Nothing is found.")
+
+    def prepare(_question, _times, _tolerance, method, _options, time_budget) -> None:
+        given.append((method, time_budget))
+        time.sleep(0.05)
+        raise refusal
+
+    monkeypatch.setattr(question, "prepare", prepare)
+    names = ["dicke_polynomials", "dicke"]
+
+    def tried(seconds: float, outgrown: bool = False) -> list[str]:
+        given.clear()
+        found, reasons = question._by_others(None, 1e-6, names, outgrown, seconds)
+        assert found is None
+        return reasons
+
+    assert tried(math.inf) == [f"And method {name!r}: Nothing is found." for name in names]
+    assert given == [(name, math.inf) for name in names]
+    tried(10.0)
+    assert 9.9 < given[0][1] <= 10 and given[1][1] <= given[0][1] - 0.05
+    tried(0.01)
+    assert given[1][1] == 0.0
+    refusal = BudgetError("No time is left.")
+    assert tried(10.0) == [] and [name for name, _ in given] == names[:1]
+    with pytest.raises(BudgetError, match="No time is left"):
+        tried(10.0, outgrown=True)
+
+
 @pytest.mark.parametrize(("refusal", "method"), [(NotFoundError, "dicke"), (NotUniqueError, None)])
 def test_what_takes_long_is_tried_only_where_it_may_help(monkeypatch, refusal, method) -> None:
     """Where iterations found nothing, but not where a matrix is singular."""
