@@ -1,5 +1,7 @@
 """Is a stationary state found by every way, right where rates are far apart, and refused where there are two?"""
 
+import math
+
 import numpy as np
 import pytest
 from conftest import PAPER
@@ -260,3 +262,91 @@ def test_a_search_by_the_exponential_can_be_stopped_at_every_step(monkeypatch):
     calls.clear()
     StationarySolver(L, np.ones(8), 1e-10, slowest=1e-2, progress=lambda *_: calls.append(1)).stationary()
     assert applications > 2 * len(calls)
+
+
+class Corrections:
+    """What `corrected` asks of GMRES, for a matrix with one small eigenvalue that the readout does not see."""
+
+    def __init__(self, monkeypatch, b, x, cycles=(6, 40), accuracy=1e-4, part=1.0, readout=None) -> None:
+        n = len(b)
+        random = np.random.default_rng(3)
+        self.A = np.diag(np.r_[0.02, np.linspace(1, 4, n - 1)])
+        self.A[1:, 1:] += 0.1 * random.normal(size=(n - 1, n - 1)) / math.sqrt(n)
+        self.calls: list[tuple] = []
+        real = stationary.krylov
+
+        def krylov(operator, residual, target, *others):
+            found = real(operator, residual, target, *others)
+            self.calls.append((residual, target, found))
+            return found
+
+        monkeypatch.setattr(stationary, "krylov", krylov)
+        self.x, self.error = stationary.corrected(
+            lambda x: b - self.A @ x,
+            lambda y: self.A @ y,
+            x,
+            accuracy,
+            part,
+            1e-14,
+            cycles,
+            lambda: None,
+            readout,
+        )
+
+
+@pytest.mark.parametrize("part", [1.0, 0.2])
+def test_the_last_correction_is_what_a_solution_may_be_off_by(monkeypatch, part) -> None:
+    n, accuracy = 60, 1e-4
+    b, readout = np.random.default_rng(4).normal(size=n), np.random.default_rng(5).normal(size=(2, n))
+    readout[:, 0], readout[1] = 0.0, 1e-3 * readout[1]
+    found = Corrections(monkeypatch, b, np.zeros(n), part=part, readout=csr_matrix(readout))
+    *before, (left, target, (change, _, least)) = found.calls
+    assert len(before) > 1
+    assert before[0][1] == pytest.approx(0.01 * accuracy * part, rel=1e-12)
+    slow = min(1.0, *(smallest for _, _, (_, _, smallest) in before))
+    assert slow < 0.1
+    assert before[-1][1] >= 0.01 * accuracy * part * slow * (1 - 1e-12)
+    assert target == pytest.approx(stationary.CONFIRMED * np.linalg.norm(left), rel=1e-12)
+    off = abs(readout @ left).max()
+    assert off <= 0.1 * accuracy * slow
+    assert found.error >= abs(readout @ change).max()
+    assert found.error >= stationary.CONFIRMED * off / min(slow, least) * (1 - 1e-12)
+    right = np.linalg.solve(found.A, b)
+    assert abs(readout @ (found.x - right)).max() <= found.error <= accuracy
+
+
+def test_a_solution_without_a_readout_is_corrected_until_all_of_it_is_right(monkeypatch) -> None:
+    b = np.random.default_rng(4).normal(size=60)
+    found = Corrections(monkeypatch, b, np.zeros(60))
+    missed = float(np.linalg.norm(found.x - np.linalg.solve(found.A, b)))
+    assert missed <= found.error <= 1e-4
+    assert all(target < 0.05 * np.linalg.norm(residual) for residual, target, _ in found.calls)
+
+
+def test_nothing_is_asked_for_below_round_off(monkeypatch) -> None:
+    b, guess = np.random.default_rng(4).normal(size=(2, 60))
+    found = Corrections(monkeypatch, b, guess, accuracy=1e-18)
+    assert found.calls[0][1] == pytest.approx(0.1 * 1e-14 * np.linalg.norm(guess), rel=1e-12)
+
+
+def test_nothing_is_corrected_that_is_right_or_no_number(monkeypatch) -> None:
+    right = Corrections(monkeypatch, np.zeros(5), np.zeros(5), readout=csr_matrix(np.eye(5)))
+    assert not right.calls and right.error == 0
+    infinite = Corrections(monkeypatch, np.full(5, np.inf), np.zeros(5), readout=csr_matrix(np.eye(5)))
+    assert not infinite.calls and infinite.error == np.inf
+
+
+def test_cycles_that_do_not_help_end(monkeypatch) -> None:
+    """One Krylov vector each, and a matrix that turns by a right angle: no residual falls."""
+    turn = np.array([[0.0, 1.0], [-1.0, 0.0]])
+    x, error = stationary.corrected(
+        lambda x: np.ones(2) - turn @ x,
+        lambda y: turn @ y,
+        np.zeros(2),
+        1e-6,
+        1.0,
+        1e-14,
+        (1, 50),
+        lambda: None,
+    )
+    assert error >= float(np.linalg.norm(x - np.linalg.solve(turn, np.ones(2)))) > 1
