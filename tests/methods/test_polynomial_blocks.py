@@ -1,5 +1,7 @@
 """What method "dicke_polynomials" is put together from: its first guess, what fits the memory, and its inverse."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import PAPER
@@ -27,10 +29,12 @@ def test_the_first_guess_is_that_of_free_spins(pump) -> None:
     assert resting._at[1] == pytest.approx(found["variance"], rel=0.3)
 
 
-@pytest.mark.parametrize("band", [5, 99])
-def test_the_memory_is_that_of_the_unknowns(monkeypatch, band) -> None:
-    resting = Resting(problem(2000), [Moment()], 1e-6, None)
-    unknowns = Banded(30, band, 2).size
+@pytest.mark.parametrize(("band", "levels"), [(5, 2), (99, 2), (5, 3)])
+def test_the_memory_is_that_of_the_unknowns(monkeypatch, band, levels) -> None:
+    asked = problem(2000)
+    asked = replace(asked, central=replace(asked.central, dimension=levels))
+    resting = Resting(asked, [Moment()], 1e-6, None)
+    unknowns = Banded(30, band, levels).size
     needed = 6 * BYTES * FILL * unknowns**2 / 30
     monkeypatch.setattr(dicke_polynomials, "LARGEST_MEMORY", 1.001 * needed)
     resting._fits(30, band, 6)
